@@ -1,0 +1,227 @@
+package fakeclerk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// FaultKind names what goes wrong.
+type FaultKind string
+
+const (
+	// FaultLatency answers rightly, but only after Fault.Latency.
+	FaultLatency FaultKind = "latency"
+	// FaultHang answers nothing until the client gives up or the server closes.
+	FaultHang FaultKind = "hang"
+	// FaultRefused closes the listener and every connection, for Fault.Duration or until
+	// [Server.ClearFaults]. It stops the whole server, so it takes no route.
+	FaultRefused FaultKind = "refused"
+	// FaultReset resets the connection in place of an answer. Go's HTTP client repeats a GET whose kept
+	// connection was reset, so that one call may count as two requests.
+	FaultReset FaultKind = "reset"
+	// FaultStatus answers with Fault.Status: 502, 503 and 504 with the HTML page of a proxy, others with
+	// Clerk's error body.
+	FaultStatus FaultKind = "status"
+	// FaultTruncated declares a longer Content-Length than it sends, and closes the connection.
+	FaultTruncated FaultKind = "truncated"
+	// FaultCutJSON sends half of the right JSON with the right Content-Length.
+	FaultCutJSON FaultKind = "cut_json"
+	// FaultWrongJSON sends Fault.Body: valid JSON that is not what was asked for.
+	FaultWrongJSON FaultKind = "wrong_json"
+)
+
+// Fault is one way of failing. Kind is required; the rest is for the kinds that say so.
+type Fault struct {
+	Kind FaultKind
+	// Latency delays the answer of any kind but FaultRefused.
+	Latency time.Duration
+	// Duration is how long FaultRefused lasts. 0: until ClearFaults.
+	Duration time.Duration
+	// Status is the HTTP status of FaultStatus, 400 to 599.
+	Status int
+	// RetryAfter is the Retry-After header of FaultStatus, in whole seconds. 0: no header.
+	RetryAfter time.Duration
+	// Body replaces the body of FaultStatus, and that of FaultWrongJSON, by default {"status":"ok"}.
+	Body string
+	// Count breaks only the next Count requests. 0: until ClearFaults. Not for FaultRefused.
+	Count int
+}
+
+func (f Fault) check(everyRoute bool) error {
+	switch f.Kind {
+	case FaultLatency:
+		if f.Latency <= 0 {
+			return errors.New("latency needs a positive latency")
+		}
+	case FaultRefused:
+		if !everyRoute || f.Count != 0 {
+			return errors.New("refused stops the whole server: it takes no route and no count")
+		}
+	case FaultStatus:
+		if f.Status < 400 || f.Status > 599 {
+			return fmt.Errorf("status %d is not an error", f.Status)
+		}
+	case FaultWrongJSON:
+		if f.Body != "" && !json.Valid([]byte(f.Body)) {
+			return errors.New("body of wrong_json is not JSON")
+		}
+	case FaultHang, FaultReset, FaultTruncated, FaultCutJSON:
+	default:
+		return fmt.Errorf("unknown kind %q", f.Kind)
+	}
+	if f.Latency < 0 || f.Duration < 0 || f.RetryAfter < 0 || f.Count < 0 {
+		return errors.New("negative latency, duration, retry after or count")
+	}
+	return nil
+}
+
+// SetFault breaks a Backend API route, such as "GET /v1/jwks", in the place of its earlier fault.
+// The route "" is every Backend API route that has no fault of its own. The conveniences that ask for no
+// key, such as GET /token, work on. It panics for an unknown route and an invalid fault.
+func (s *Server) SetFault(route string, fault Fault) {
+	if err := s.setFault(route, fault, nil); err != nil {
+		panic("fakeclerk: set fault: " + err.Error())
+	}
+}
+
+// setFault sets a fault. Where it closes the connections, keep stays open.
+func (s *Server) setFault(name string, fault Fault, keep net.Conn) error {
+	if err := fault.check(name == ""); err != nil {
+		return err
+	}
+	if fault.Kind == FaultRefused {
+		s.door.shut(fault.Duration, keep)
+		return nil
+	}
+	active := &activeFault{Fault: fault}
+	if name == "" {
+		s.routes.every.Store(active)
+		return nil
+	}
+	rt, err := s.routes.find(name)
+	if err != nil {
+		return err
+	}
+	if !rt.backendAPI {
+		return fmt.Errorf("%s is not a Backend API route", name)
+	}
+	rt.fault.Store(active)
+	return nil
+}
+
+// ClearFaults ends every fault. A request that already hangs goes on hanging.
+func (s *Server) ClearFaults() {
+	s.routes.every.Store(nil)
+	for _, rt := range s.routes.byName {
+		rt.fault.Store(nil)
+	}
+	s.door.reopen()
+}
+
+type activeFault struct {
+	Fault
+	applied atomic.Int64
+}
+
+// faultOf returns the fault that the next request of the route meets.
+func (t *routeTable) faultOf(rt *route) (Fault, bool) {
+	for _, active := range []*activeFault{rt.fault.Load(), t.every.Load()} {
+		if active == nil {
+			continue
+		}
+		if active.Count == 0 || active.applied.Add(1) <= int64(active.Count) {
+			return active.Fault, true
+		}
+	}
+	return Fault{}, false
+}
+
+// before applies what happens ahead of the handler, and reports whether that was the answer.
+func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
+	if f.Latency > 0 {
+		timer := time.NewTimer(f.Latency)
+		defer timer.Stop()
+		waitFor(r, timer.C)
+	}
+	switch f.Kind {
+	case FaultHang:
+		waitFor(r, nil)
+		panic(http.ErrAbortHandler)
+	case FaultReset:
+		reset(w)
+		return true
+	case FaultStatus:
+		f.writeStatus(w)
+		return true
+	default:
+		return false
+	}
+}
+
+// waitFor waits for the timer, or until the client has gone or the server closes: then it ends the request.
+func waitFor(r *http.Request, timer <-chan time.Time) {
+	// net/http notices that a client has gone only after the body was read. Handlers read it again.
+	bufferBody(r)
+	select {
+	case <-timer:
+	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// reset ends the connection with a TCP reset rather than an orderly close.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+func (f Fault) writeStatus(w http.ResponseWriter) {
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(f.RetryAfter/time.Second), 10))
+	}
+	body, contentType := []byte(f.Body), "application/json"
+	switch {
+	case f.Body != "":
+	case f.Status == http.StatusBadGateway, f.Status == http.StatusServiceUnavailable, f.Status == http.StatusGatewayTimeout:
+		text := fmt.Sprintf("%d %s", f.Status, http.StatusText(f.Status))
+		body = []byte("<html><head><title>" + text + "</title></head><body><h1>" + text + "</h1></body></html>\n")
+		contentType = "text/html"
+	default:
+		body = errStatus(f.Status).body()
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(f.Status)
+	_, _ = w.Write(body)
+}
+
+// write sends the right body as wrongly as the fault says.
+func (f Fault) write(w http.ResponseWriter, body []byte) {
+	switch f.Kind {
+	case FaultTruncated:
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		writeJSON(w, body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush() // else the abort drops the header too
+		panic(http.ErrAbortHandler)
+	case FaultCutJSON:
+		writeJSON(w, body[:len(body)/2])
+	case FaultWrongJSON:
+		if f.Body == "" {
+			f.Body = `{"status":"ok"}`
+		}
+		writeJSON(w, []byte(f.Body))
+	default:
+		writeJSON(w, body)
+	}
+}
