@@ -1,0 +1,237 @@
+// Package clerkauth tells who a Clerk session token belongs to. It verifies the
+// token with Clerk's Go SDK, is never laxer than Clerk's JavaScript SDK, and
+// keeps what it learned, so that most requests ask Clerk nothing.
+//
+// It knows nothing of the framework around it:
+//
+//	authenticator, err := clerkauth.New(clerkauth.Options{
+//		SecretKey:         os.Getenv("CLERK_SECRET_KEY"),
+//		AuthorizedParties: []string{"https://app.example.com"},
+//	})
+//	...
+//	caller, err := authenticator.Authenticate(ctx, sessionToken)
+package clerkauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Options configure an [Authenticator]. Names are those of Clerk's SDKs.
+type Options struct {
+	// SecretKey is the instance's secret key, sk_test_… or sk_live_…. Required.
+	SecretKey string
+
+	// JWTKey is the instance's public key in PEM, which Clerk's dashboard shows
+	// as "JWKS Public Key". With it no keys are ever fetched, and a key that
+	// Clerk rotates has to be exchanged here by hand. Optional.
+	JWTKey string
+
+	// AuthorizedParties are the origins (scheme, host and port) of the frontends
+	// whose tokens are accepted, compared with the azp claim. When empty, azp is
+	// not checked, which in production invites tokens made for other origins.
+	AuthorizedParties []string
+
+	// Issuer is the instance's Frontend API URL, compared with the iss claim.
+	// When empty, any issuer that looks like Clerk's is accepted; the
+	// signature still ties the token to the instance.
+	Issuer string
+
+	// APIURL is where the Backend API is, without its version. The default is
+	// https://api.clerk.com.
+	APIURL string
+
+	// KeysMaxAge is for how long fetched public keys serve; a key that Clerk no
+	// longer lists is accepted for at most that long. The default is 5 minutes.
+	KeysMaxAge time.Duration
+
+	// KeysStaleIfError is for how much longer they serve while Clerk cannot be
+	// asked (named after RFC 5861). The default is 1 hour.
+	KeysStaleIfError time.Duration
+
+	// UserMaxAge is for how long a loaded user is fresh. The default is 1 minute.
+	UserMaxAge time.Duration
+
+	// UserStaleIfError is for how much longer a user is served as last seen,
+	// while a newer answer is on its way or Clerk cannot be asked. The default
+	// is 15 minutes.
+	UserStaleIfError time.Duration
+
+	// HTTPClient makes the calls to Clerk, each of which gets 2.5 seconds. The
+	// default keeps more connections open than [http.DefaultClient].
+	HTTPClient *http.Client
+
+	// Now is the clock. The default is [time.Now].
+	Now func() time.Time
+}
+
+// Caller is the signed-in user on whose behalf a request is made.
+type Caller struct {
+	// UserID is Clerk's id of the user, user_….
+	UserID string
+	// SessionID is Clerk's id of the session, sess_….
+	SessionID string
+	// Email is the user's primary email address, "" if there is none.
+	Email string
+	// AuthorizedParty is the origin of the frontend that got the token, "" for
+	// a native app.
+	AuthorizedParty string
+	// ExpiresAt is when the session token expires.
+	ExpiresAt time.Time
+}
+
+// maxVerifiedBytes bounds the memory that remembered tokens take.
+const maxVerifiedBytes = 32 << 20
+
+// Authenticator tells who session tokens belong to. It is safe for concurrent
+// use, keeps bounded caches, and needs no closing.
+type Authenticator struct {
+	options  Options
+	issuer   *string // options.Issuer, nil when empty, as the SDK wants it
+	keys     *keys
+	users    *users
+	verified *otter.Cache[tokenHash, *verifiedToken]
+}
+
+// tokenHash stands for a token: SHA-256 over all of it, signature included, so
+// that no two tokens share one.
+type tokenHash [sha256.Size]byte
+
+// New returns an Authenticator, or an error that says which option is wrong. It
+// asks Clerk nothing yet.
+func New(o Options) (*Authenticator, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("clerkauth: %w", err)
+	}
+	a := &Authenticator{options: o}
+	if o.Issuer != "" {
+		a.issuer = &o.Issuer
+	}
+	var err error
+	// Keys and users each back off on their own: Clerk limits calls for users,
+	// but not those for keys.
+	if a.keys, err = newKeys(newBackend(o), o); err != nil {
+		return nil, err
+	}
+	if a.users, err = newUsers(newBackend(o), o); err != nil {
+		return nil, err
+	}
+	a.verified, err = otter.New(&otter.Options[tokenHash, *verifiedToken]{
+		MaximumWeight: maxVerifiedBytes,
+		Weigher:       func(_ tokenHash, v *verifiedToken) uint32 { return uint32(v.size()) },
+		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenHash, *verifiedToken]) time.Duration {
+			return e.Value.validity.expiry.Add(leeway).Sub(o.Now())
+		}),
+		Clock:    cacheClock(o.Now),
+		Executor: func(upkeep func()) { upkeep() }, // dearer in a goroutine of its own
+		Logger:   &otter.NoopLogger{},
+	})
+	return a, err
+}
+
+// Authenticate gives the caller that the session token belongs to. The token is
+// the bare JWT, without a scheme. Every error is an [*Error].
+//
+// It waits for Clerk only when it knows no key or no user that would do, and
+// then for at most a few seconds or until ctx ends.
+func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (Caller, error) {
+	v, err := a.verifiedToken(ctx, sessionToken)
+	if err != nil {
+		return Caller{}, err
+	}
+	caller := v.caller
+	if !v.hasEmail {
+		if caller.Email, err = a.users.primaryEmail(ctx, caller.UserID); err != nil {
+			return Caller{}, err
+		}
+	}
+	return caller, nil
+}
+
+// verifiedToken verifies the token unless that has been done before with a key
+// that is still good.
+func (a *Authenticator) verifiedToken(ctx context.Context, token string) (*verifiedToken, error) {
+	if len(token) > MaxTokenBytes {
+		return nil, refuse(ReasonTooLarge) // before it is hashed
+	}
+	hash := tokenHash(sha256.Sum256([]byte(token)))
+	if v, ok := a.verified.GetIfPresent(hash); ok {
+		key, err := a.keys.find(ctx, v.keyID)
+		if err != nil {
+			return nil, err
+		}
+		if key == v.key {
+			if reason := v.validity.check(a.options.Now()); reason != "" {
+				return nil, refuse(reason)
+			}
+			return v, nil
+		}
+		a.verified.Invalidate(hash)
+	}
+	v, err := a.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	a.verified.Set(hash, v)
+	return v, nil
+}
+
+// complete checks the options and fills in the defaults.
+func (o *Options) complete() error {
+	if o.SecretKey == "" {
+		return errors.New("SecretKey is empty")
+	}
+	if o.APIURL == "" {
+		o.APIURL = "https://api.clerk.com"
+	}
+	if u, err := url.Parse(o.APIURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return errors.New("APIURL is not an http or https URL")
+	}
+	o.APIURL = strings.TrimRight(o.APIURL, "/")
+	for _, party := range o.AuthorizedParties {
+		if u, err := url.Parse(party); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
+			return fmt.Errorf("AuthorizedParties: %q is not an origin such as https://app.example.com", party)
+		}
+	}
+	for _, d := range []struct {
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{&o.KeysMaxAge, 5 * time.Minute},
+		{&o.KeysStaleIfError, time.Hour},
+		{&o.UserMaxAge, time.Minute},
+		{&o.UserStaleIfError, 15 * time.Minute},
+	} {
+		if *d.value == 0 {
+			*d.value = d.fallback
+		}
+		if *d.value < 0 {
+			return errors.New("a duration is negative")
+		}
+	}
+	if o.KeysMaxAge > 5*time.Minute {
+		return errors.New("KeysMaxAge is more than 5 minutes")
+	}
+	if o.HTTPClient == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 32
+		o.HTTPClient = &http.Client{Transport: transport}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
+// sdkClock is a clock as the SDK wants it.
+type sdkClock func() time.Time
+
+func (c sdkClock) Now() time.Time { return c() }

@@ -1,0 +1,107 @@
+package clerkauth
+
+import "errors"
+
+// Kind says what a failed [Authenticator.Authenticate] means for the caller's
+// request. There are four kinds because a server has four different answers.
+type Kind uint8
+
+const (
+	// Unauthenticated: nobody is signed in by this token (HTTP 401).
+	Unauthenticated Kind = iota + 1
+	// Unavailable: Clerk could not be asked and what it would say is not known
+	// (HTTP 503). Never a reason to sign anyone out.
+	Unavailable
+	// Misconfigured: Clerk refuses our own secret key or our request, which
+	// only the operator can mend (HTTP 500).
+	Misconfigured
+	// Canceled: the request's own context ended first.
+	Canceled
+)
+
+// Message is what the client may be told. It is plain and gives an attacker
+// nothing to go by: the [Reason] is for the log.
+func (k Kind) Message() string {
+	switch k {
+	case Unauthenticated:
+		return "not signed in"
+	case Unavailable:
+		return "authentication is unavailable, try again shortly"
+	case Canceled:
+		return "request canceled"
+	}
+	return "authentication is misconfigured"
+}
+
+// Reason is the short, stable word for why a request was refused. It is meant
+// for logs and metrics; what an attacker is told should not depend on it.
+type Reason string
+
+// Reasons of the kind Unauthenticated.
+const (
+	ReasonMissingToken      Reason = "missing_token"
+	ReasonTooLarge          Reason = "too_large"                // longer than MaxTokenBytes
+	ReasonMalformed         Reason = "malformed"                // not a JWT in the compact serialization of RFC 7515
+	ReasonMalformedClaims   Reason = "malformed_claims"         // signed by Clerk, but a claim is not of the type it must have
+	ReasonNotSessionToken   Reason = "not_session_token"        // another kind of JWT: template, OAuth, machine
+	ReasonInvalidAlgorithm  Reason = "invalid_algorithm"        // alg is not RS256
+	ReasonUnknownKey        Reason = "unknown_key"              // kid is not in the instance's JWKS
+	ReasonInvalidSignature  Reason = "invalid_signature"        // signed by somebody else, or altered
+	ReasonExpired           Reason = "expired"                  // exp has passed
+	ReasonNotActiveYet      Reason = "not_active_yet"           // nbf is in the future
+	ReasonIssuedInFuture    Reason = "issued_in_future"         // iat is in the future
+	ReasonInvalidIssuer     Reason = "invalid_issuer"           // iss is not the configured Frontend API
+	ReasonInvalidAuthorized Reason = "invalid_authorized_party" // azp is absent or not listed
+	ReasonInvalidSubject    Reason = "invalid_subject"          // sub is not a user id
+	ReasonMissingSession    Reason = "missing_session"          // sid is absent
+	ReasonSessionPending    Reason = "session_pending"          // sts is pending: sign-in has tasks left
+	ReasonUserDeleted       Reason = "user_deleted"
+	ReasonUserBanned        Reason = "user_banned"
+)
+
+// Reasons of the kinds Unavailable, Misconfigured and Canceled.
+const (
+	ReasonUnreachable      Reason = "clerk_unreachable"      // no answer in time
+	ReasonRateLimited      Reason = "clerk_rate_limited"     // 429; Retry-After is obeyed
+	ReasonInvalidResponse  Reason = "clerk_invalid_response" // 5xx, or an answer that is not Clerk's
+	ReasonSecretKeyRefused Reason = "secret_key_refused"     // 401 or 403 for our own secret key
+	ReasonRequestRefused   Reason = "request_refused"        // another 4xx: most likely a wrong API URL
+	ReasonCanceled         Reason = "canceled"
+)
+
+// Error is what [Authenticator.Authenticate] returns instead of a caller.
+// Its text holds no token, key, claim value or email address.
+type Error struct {
+	Kind   Kind
+	Reason Reason
+
+	cause error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return "clerkauth: " + string(e.Reason) + ": " + e.cause.Error()
+	}
+	return "clerkauth: " + string(e.Reason)
+}
+
+// Unwrap gives the cause, such as a network error or [context.Canceled].
+func (e *Error) Unwrap() error { return e.cause }
+
+// AsError returns err as an *Error, which every error of
+// [Authenticator.Authenticate] is. An error from elsewhere becomes
+// Misconfigured: what is not understood must not sign anyone out or in.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: err}
+}
+
+func refuse(r Reason) *Error { return &Error{Kind: Unauthenticated, Reason: r} }
+
+func canceled(cause error) *Error {
+	return &Error{Kind: Canceled, Reason: ReasonCanceled, cause: cause}
+}

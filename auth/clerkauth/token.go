@@ -1,0 +1,328 @@
+package clerkauth
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2/jwt"
+	"github.com/go-jose/go-jose/v3"
+	// encoding/json/v2 for Go before 1.27. Unlike encoding/json it matches member
+	// names exactly and refuses repeated ones, as RFC 7515, section 4, and RFC
+	// 7519, section 4, want it.
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// MaxTokenBytes is the longest session token that is looked at. Clerk keeps
+	// its tokens below 4 KiB, the limit of a cookie.
+	MaxTokenBytes = 16 << 10
+
+	// leeway is the clock skew that Clerk's JavaScript SDK allows, too.
+	leeway = 5 * time.Second
+
+	// maxNumericDate is the last second of the year 9999.
+	maxNumericDate = 253402300799
+)
+
+// Values of the header field cat, which names the kind of a JWT that was signed
+// with an instance's key (@clerk/backend, tokens/jwtCategories.ts).
+const (
+	categorySessionToken = "cl_B7d4PD111AAA"
+	categoryAny          = "cl_I7d4PD111III" // the instance does not tell kinds apart
+)
+
+// verifiedToken is a session token that Clerk signed and that was in order when
+// it was verified. What depends on the time of day is checked on each request.
+type verifiedToken struct {
+	caller   Caller
+	hasEmail bool // caller.Email is the email claim's
+	key      *publicKey
+	keyID    string
+	validity validity
+}
+
+// validity is when a token counts. Absent dates are zero times.
+type validity struct{ expiry, notBefore, issuedAt time.Time }
+
+func (c *claims) validity() validity {
+	return validity{expiry: c.Expiry.time(), notBefore: c.NotBefore.time(), issuedAt: c.IssuedAt.time()}
+}
+
+// header is the part of the JOSE header that decides. Other fields may come
+// and are ignored (RFC 7515, section 4); crit is refused by the SDK.
+type header struct {
+	Algorithm optionalString `json:"alg"`
+	KeyID     optionalString `json:"kid"`
+	Type      optionalString `json:"typ"`
+	Category  optionalString `json:"cat"`
+}
+
+// claims are the claims of a session token that decide.
+type claims struct {
+	Subject         string         `json:"sub"`
+	SessionID       string         `json:"sid"`
+	Issuer          string         `json:"iss"`
+	AuthorizedParty string         `json:"azp"`
+	Status          string         `json:"sts"`
+	Expiry          numericDate    `json:"exp"`
+	NotBefore       numericDate    `json:"nbf"`
+	IssuedAt        numericDate    `json:"iat"`
+	Email           jsontext.Value `json:"email"`
+}
+
+// verify decides on a token that is not remembered. It reads as the list of
+// what makes a string a session token of this application.
+func (a *Authenticator) verify(ctx context.Context, token string) (*verifiedToken, error) {
+	head, reason := parseHeader(token)
+	if reason != "" {
+		return nil, refuse(reason)
+	}
+	key, err := a.keys.find(ctx, head.KeyID.value)
+	if err != nil {
+		return nil, err
+	}
+
+	_, err = jwt.Verify(ctx, &jwt.VerifyParams{
+		Token:    token,
+		JWK:      key.jwk,
+		Clock:    sdkClock(a.options.Now),
+		Leeway:   leeway,
+		ProxyURL: a.issuer,
+	})
+	if errors.Is(err, jose.ErrCryptoFailure) {
+		return nil, refuse(ReasonInvalidSignature)
+	}
+
+	// Signed by Clerk. What follows looks closer than the SDK does, and tells
+	// why the SDK refused, if it did.
+	c, reason := parseClaims(token)
+	if reason != "" {
+		return nil, refuse(reason)
+	}
+	if reason := a.checkClaims(&c); reason != "" {
+		return nil, refuse(reason)
+	}
+	if reason := c.validity().check(a.options.Now()); reason != "" {
+		return nil, refuse(reason)
+	}
+	switch {
+	case err == nil:
+		return newVerifiedToken(&c, key, head.KeyID.value), nil
+	case strings.HasPrefix(err.Error(), "invalid issuer"):
+		return nil, refuse(ReasonInvalidIssuer)
+	}
+	return nil, refuse(ReasonMalformedClaims)
+}
+
+func newVerifiedToken(c *claims, key *publicKey, keyID string) *verifiedToken {
+	v := &verifiedToken{
+		caller: Caller{
+			UserID:          c.Subject,
+			SessionID:       c.SessionID,
+			AuthorizedParty: c.AuthorizedParty,
+			ExpiresAt:       c.Expiry.time(),
+		},
+		key:      key,
+		keyID:    keyID,
+		validity: c.validity(),
+	}
+	v.caller.Email, v.hasEmail = c.email()
+	return v
+}
+
+// parseHeader checks the token's form and what its header says of its kind.
+func parseHeader(token string) (header, Reason) {
+	var h header
+	switch {
+	case token == "":
+		return h, ReasonMissingToken
+	case len(token) > MaxTokenBytes:
+		return h, ReasonTooLarge
+	case !isCompact(token):
+		return h, ReasonMalformed
+	}
+	encoded, _, _ := strings.Cut(token, ".")
+	if err := decode(encoded, &h); err != nil {
+		return h, ReasonMalformed
+	}
+	switch {
+	case h.Type.set && h.Type.value != "JWT":
+		return h, ReasonNotSessionToken
+	case h.Category.set && h.Category.value != categorySessionToken && h.Category.value != categoryAny:
+		return h, ReasonNotSessionToken
+	case h.Algorithm.value != algorithm:
+		return h, ReasonInvalidAlgorithm
+	}
+	return h, ""
+}
+
+// parseClaims reads the payload of a token in compact form.
+func parseClaims(token string) (claims, Reason) {
+	var c claims
+	_, rest, _ := strings.Cut(token, ".")
+	encoded, _, _ := strings.Cut(rest, ".")
+	if err := decode(encoded, &c); err != nil {
+		return c, ReasonMalformedClaims
+	}
+	return c, ""
+}
+
+// decode reads one part of a token.
+func decode(encoded string, into any) error {
+	raw, err := base64url.DecodeString(encoded)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
+}
+
+// base64url is the encoding of RFC 7515, section 2: no padding, and no bits
+// left over, so that a token has one spelling.
+var base64url = base64.RawURLEncoding.Strict()
+
+// isCompact reports whether the token is three parts of base64url. The JOSE
+// library would remove white space and go on.
+func isCompact(token string) bool {
+	for i := range len(token) {
+		if !compactAlphabet[token[i]] {
+			return false
+		}
+	}
+	parts := 0
+	for part := range strings.SplitSeq(token, ".") {
+		// Only a last, shorter group of characters can have bits to spare.
+		tail := part[len(part)-len(part)%4:]
+		var b [3]byte
+		if _, err := base64url.Decode(b[:], []byte(tail)); err != nil || part == "" {
+			return false
+		}
+		parts++
+	}
+	return parts == 3
+}
+
+// compactAlphabet has the characters of base64url and the dot.
+var compactAlphabet = func() (set [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_." {
+		set[c] = true
+	}
+	return set
+}()
+
+// checkClaims goes beyond the SDK, which leaves these to its caller.
+func (a *Authenticator) checkClaims(c *claims) Reason {
+	switch {
+	case !c.Expiry.set:
+		return ReasonMalformedClaims
+	case !isUserID(c.Subject):
+		return ReasonInvalidSubject
+	case c.SessionID == "":
+		return ReasonMissingSession
+	case a.issuer != nil && c.Issuer != *a.issuer:
+		return ReasonInvalidIssuer
+	case len(a.options.AuthorizedParties) > 0 && !slices.Contains(a.options.AuthorizedParties, c.AuthorizedParty):
+		return ReasonInvalidAuthorized
+	case c.Status == "pending":
+		return ReasonSessionPending
+	}
+	return ""
+}
+
+// check allows the leeway in the same direction as Clerk's JavaScript SDK: a
+// token is expired as soon as exp lies the whole leeway back.
+func (v validity) check(now time.Time) Reason {
+	switch {
+	case !v.expiry.After(now.Add(-leeway)):
+		return ReasonExpired
+	case v.notBefore.After(now.Add(leeway)):
+		return ReasonNotActiveYet
+	case v.issuedAt.After(now.Add(leeway)):
+		return ReasonIssuedInFuture
+	}
+	return ""
+}
+
+// size estimates the bytes that remembering v takes.
+func (v *verifiedToken) size() int {
+	const fixed = 512 // the structs, the hash and the cache's own book-keeping
+	c := &v.caller
+	return fixed + len(c.UserID) + len(c.SessionID) + len(c.Email) + len(c.AuthorizedParty) + len(v.keyID)
+}
+
+// isUserID accepts Clerk's user ids. A machine token's sub begins with mch_.
+func isUserID(sub string) bool {
+	id, ok := strings.CutPrefix(sub, "user_")
+	if !ok || id == "" {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// email gives the claim that a customized session token carries. Anything but
+// a string with content counts as no such claim.
+func (c *claims) email() (string, bool) {
+	var email string
+	if len(c.Email) < 3 || c.Email[0] != '"' || json.Unmarshal(c.Email, &email) != nil {
+		return "", false
+	}
+	return email, email != ""
+}
+
+// optionalString is a string that may be absent, but not null or another type.
+type optionalString struct {
+	set   bool
+	value string
+}
+
+var errNotString = errors.New("not a string")
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (s *optionalString) UnmarshalJSON(data []byte) error {
+	if len(data) == 0 || data[0] != '"' {
+		return errNotString
+	}
+	value, err := jsontext.AppendUnquote(nil, data)
+	s.set, s.value = true, string(value)
+	return err
+}
+
+// numericDate is a NumericDate of RFC 7519, section 2: seconds since 1970, cut
+// to whole seconds as Clerk's JavaScript SDK does. It may be absent, not null.
+type numericDate struct {
+	set     bool
+	seconds int64
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (d *numericDate) UnmarshalJSON(data []byte) error {
+	seconds, err := strconv.ParseFloat(string(data), 64)
+	if err != nil {
+		return err // null and other types included
+	}
+	if !(0 <= seconds && seconds <= maxNumericDate) {
+		return errors.New("date out of range")
+	}
+	d.set, d.seconds = true, int64(seconds)
+	return nil
+}
+
+// time gives the zero time for an absent date.
+func (d numericDate) time() time.Time {
+	if !d.set {
+		return time.Time{}
+	}
+	return time.Unix(d.seconds, 0)
+}

@@ -1,0 +1,90 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"encore.dev"
+	"encore.dev/config"
+	"encore.dev/rlog"
+
+	"encore.app/auth/clerkauth"
+)
+
+// Config is what config.cue sets. The fields are those of [clerkauth.Options];
+// durations are written as in Go, such as "90s".
+type Config struct {
+	AuthorizedParties config.Values[string]
+	Issuer            config.String
+	JWTKey            config.String
+
+	KeysMaxAge       config.String
+	KeysStaleIfError config.String
+	UserMaxAge       config.String
+	UserStaleIfError config.String
+}
+
+var cfg = config.Load[*Config]()
+
+// authenticatorOptions gathers the secret, the config and, on a developer's
+// machine, the environment. An error says what to do.
+func authenticatorOptions() (clerkauth.Options, error) {
+	o := clerkauth.Options{
+		SecretKey:         secrets.ClerkSecretKey,
+		JWTKey:            cfg.JWTKey(),
+		AuthorizedParties: cfg.AuthorizedParties(),
+		Issuer:            cfg.Issuer(),
+	}
+	for _, d := range []struct {
+		name  string
+		value string
+		into  *time.Duration
+	}{
+		{"KeysMaxAge", cfg.KeysMaxAge(), &o.KeysMaxAge},
+		{"KeysStaleIfError", cfg.KeysStaleIfError(), &o.KeysStaleIfError},
+		{"UserMaxAge", cfg.UserMaxAge(), &o.UserMaxAge},
+		{"UserStaleIfError", cfg.UserStaleIfError(), &o.UserStaleIfError},
+	} {
+		var err error
+		if *d.into, err = time.ParseDuration(d.value); err != nil {
+			return o, fmt.Errorf("auth/config.cue: %s: %w", d.name, err)
+		}
+	}
+	environment := encore.Meta().Environment
+	if environment.Cloud == encore.CloudLocal {
+		fromEnvironment(&o)
+	}
+	if o.SecretKey == "" {
+		return o, errors.New("the secret ClerkSecretKey is not set: run `encore secret set --type dev,local ClerkSecretKey`" +
+			" (or prod), or write it to .secrets.local.cue")
+	}
+	if len(o.AuthorizedParties) == 0 {
+		if environment.Type == encore.EnvProduction {
+			return o, errors.New("no AuthorizedParties for production: list the origins of your frontends in auth/config.cue")
+		}
+		rlog.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
+	}
+	return o, nil
+}
+
+// fromEnvironment lets the variables that Clerk's own SDKs read win over the
+// config. It is for a developer's machine only: a deployed app must not be
+// pointed at anything but Clerk.
+func fromEnvironment(o *clerkauth.Options) {
+	for name, into := range map[string]*string{
+		"CLERK_SECRET_KEY": &o.SecretKey,
+		"CLERK_JWT_KEY":    &o.JWTKey,
+		"CLERK_API_URL":    &o.APIURL,
+		"CLERK_ISSUER":     &o.Issuer,
+	} {
+		if value, ok := os.LookupEnv(name); ok {
+			*into = value
+		}
+	}
+	if parties, ok := os.LookupEnv("CLERK_AUTHORIZED_PARTIES"); ok {
+		o.AuthorizedParties = strings.FieldsFunc(parties, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+}
