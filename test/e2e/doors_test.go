@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"encore.app/auth/clerkauth"
+	"encore.app/internal/fakeclerk"
+	"encore.app/internal/standalone"
+)
+
+// clock is moved by hand.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }
+
+// startStandalone runs the standalone door by a clock that is moved by hand.
+func startStandalone() (func(), error) {
+	var c clock
+	standIn, err := fakeclerk.Start(fakeclerk.Options{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	authenticator, err := clerkauth.New(clerkauth.Options{
+		SecretKey:         standIn.SecretKey(),
+		APIURL:            standIn.URL(),
+		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
+		Issuer:            standIn.Issuer(),
+		Now:               c.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	server := httptest.NewServer(standalone.Handler(authenticator, nil))
+	w = world{
+		api: server.URL, clerk: standIn.URL(), advance: c.Advance, now: c.Now,
+		keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute,
+	}
+	return func() {
+		server.Close()
+		_ = standIn.Close()
+	}, nil
+}
+
+// startEncore runs a copy of the app, with the durations of this test, under
+// the real Encore.
+func startEncore() (func(), error) {
+	folder, err := os.MkdirTemp("", "e2e-encore-")
+	if err != nil {
+		return nil, err
+	}
+	if err := copyApp("../..", folder); err != nil {
+		return nil, err
+	}
+	w = world{
+		advance:    time.Sleep,
+		keysMaxAge: 3 * time.Second, userMaxAge: 2 * time.Second, userStaleIfError: 10 * time.Second,
+	}
+	durations := fmt.Sprintf("KeysMaxAge: %q\nUserMaxAge: %q\nUserStaleIfError: %q\n", w.keysMaxAge, w.userMaxAge, w.userStaleIfError)
+	if err := os.WriteFile(filepath.Join(folder, "auth", "e2e.cue"), []byte(durations), 0o600); err != nil {
+		return nil, err
+	}
+	secrets := "ClerkSecretKey: \"sk_test_fakeclerk\"\n"
+	if err := os.WriteFile(filepath.Join(folder, ".secrets.local.cue"), []byte(secrets), 0o600); err != nil {
+		return nil, err
+	}
+	standIn, err := fakeclerk.Start(fakeclerk.Options{})
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	output, err := os.Create(filepath.Join(folder, "encore-run.log"))
+	if err != nil {
+		return nil, err
+	}
+	command := exec.Command("encore", "run", "--browser=never", "--listen=127.0.0.1", "--port="+port)
+	command.Dir = folder
+	command.Stdout, command.Stderr = output, output
+	command.Env = append(os.Environ(),
+		"CLERK_API_URL="+standIn.URL(),
+		"CLERK_SECRET_KEY="+standIn.SecretKey(),
+		"CLERK_ISSUER="+standIn.Issuer(),
+		"CLERK_AUTHORIZED_PARTIES="+fakeclerk.DefaultAuthorizedParty,
+	)
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	w.api, w.clerk = "http://127.0.0.1:"+port, standIn.URL()
+	stop := func() {
+		_ = command.Process.Signal(os.Interrupt)
+		_ = command.Wait()
+		_ = standIn.Close()
+		_ = os.RemoveAll(folder)
+	}
+	if err := awaitAnswer(w.api + "/user/profile"); err != nil {
+		said, _ := os.ReadFile(output.Name())
+		stop()
+		return nil, fmt.Errorf("encore run: %w\n%s", err, said)
+	}
+	return stop, nil
+}
+
+func awaitAnswer(url string) error {
+	deadline := time.Now().Add(5 * time.Minute) // the first build compiles Encore's runtime
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for time.Now().Before(deadline) {
+		if response, err := http.Get(url); err == nil {
+			return response.Body.Close()
+		}
+		<-tick.C
+	}
+	return errors.New("does not answer")
+}
+
+// copyApp copies the Go sources and Encore's files, which are all it takes.
+func copyApp(from, to string) error {
+	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			switch entry.Name() {
+			case ".git", ".encore", "node_modules", "web":
+				return filepath.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(to, relative), 0o700)
+		}
+		switch filepath.Ext(name) {
+		case ".go", ".cue", ".app", ".mod", ".sum":
+		default:
+			return nil
+		}
+		if filepath.Base(name) == ".secrets.local.cue" {
+			return nil
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, relative), content, 0o600)
+	})
+}
+
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
+}

@@ -1,0 +1,204 @@
+// Package e2e checks the HTTP contract from outside, over HTTP only, against
+// one of three doors:
+//
+//   - by default the standalone door, started in this process;
+//   - with E2E_BACKEND=encore a copy of the app under encore run, started here;
+//   - with E2E_API_URL and E2E_CLERK_URL a backend and a stand-in that already
+//     run, for instance by go run ./cmd/dev.
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"encore.app/internal/fakeclerk"
+)
+
+// world is the backend under test and the stand-in that it asks.
+type world struct {
+	api   string // URL of the backend
+	clerk string // URL of the stand-in
+	// advance lets time pass for both. It is nil where their time is not ours.
+	advance func(time.Duration)
+	// now is their clock, nil where it is the real one.
+	now func() time.Time
+	// For how long the backend takes what Clerk said as it is, and for how much
+	// longer while Clerk cannot be asked.
+	keysMaxAge, userMaxAge, userStaleIfError time.Duration
+}
+
+var w world
+
+func TestMain(m *testing.M) {
+	stop, err := start()
+	if err != nil {
+		log.Fatal("e2e: ", err)
+	}
+	code := m.Run()
+	stop()
+	os.Exit(code)
+}
+
+func start() (stop func(), err error) {
+	if api, clerk := os.Getenv("E2E_API_URL"), os.Getenv("E2E_CLERK_URL"); api != "" && clerk != "" {
+		w = world{api: api, clerk: clerk, keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute}
+		return func() {}, nil
+	} else if api+clerk != "" {
+		return nil, fmt.Errorf("E2E_API_URL and E2E_CLERK_URL go together")
+	}
+	switch door := os.Getenv("E2E_BACKEND"); door {
+	case "", "standalone":
+		return startStandalone()
+	case "encore":
+		return startEncore()
+	default:
+		return nil, fmt.Errorf("E2E_BACKEND=%s: it is standalone or encore", door)
+	}
+}
+
+// answer is what the backend said.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	took   time.Duration
+}
+
+// code is the error code in the body.
+func (a answer) code() string {
+	var e struct{ Code string }
+	_ = json.Unmarshal(a.body, &e)
+	return e.Code
+}
+
+func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
+
+var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
+// ask calls GET path with the Authorization header, or without it when empty.
+func ask(t testing.TB, path, authorization string) answer {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, w.api+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
+	begin := time.Now()
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, body, time.Since(begin)}
+}
+
+// profile asks for the profile with a fresh session token of the user.
+func profile(t testing.TB, userID string) answer {
+	t.Helper()
+	return ask(t, "/user/profile", "Bearer "+token(t, url.Values{"user_id": {userID}}))
+}
+
+// token gives a session token that the stand-in signs as the query says.
+func token(t testing.TB, query url.Values) string {
+	t.Helper()
+	status, body := clerk(t, http.MethodGet, "/token?"+query.Encode(), nil)
+	if status != http.StatusOK {
+		t.Fatalf("no token for %v: %d %s", query, status, body)
+	}
+	return strings.TrimSpace(string(body))
+}
+
+// clerk calls the stand-in.
+func clerk(t testing.TB, method, path string, body any) (int, []byte) {
+	t.Helper()
+	var content bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&content).Encode(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request, err := http.NewRequest(method, w.clerk+path, &content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer sk_test_fakeclerk")
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answered, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, answered
+}
+
+// control calls the stand-in and expects success.
+func control(t testing.TB, method, path string, body any) {
+	t.Helper()
+	if status, answered := clerk(t, method, path, body); status/100 != 2 {
+		t.Fatalf("%s %s: %d %s", method, path, status, answered)
+	}
+}
+
+// calls counts what the stand-in was asked for since the last reset.
+func calls(t testing.TB) (total int, routes map[string]int) {
+	t.Helper()
+	_, body := clerk(t, http.MethodGet, "/fakeclerk/requests", nil)
+	var counts struct {
+		Total  int
+		Routes map[string]int
+	}
+	if err := json.Unmarshal(body, &counts); err != nil {
+		t.Fatal(err)
+	}
+	return counts.Total, counts.Routes
+}
+
+var users atomic.Int64
+
+// newUser adds a user of whom the backend knows nothing.
+func newUser(t testing.TB) (id string) {
+	t.Helper()
+	id = fmt.Sprintf("user_e2e_%d_%d", time.Now().UnixNano(), users.Add(1))
+	control(t, http.MethodPost, "/fakeclerk/users", fakeclerk.User{
+		ID:             id,
+		EmailAddresses: []fakeclerk.EmailAddress{{EmailAddress: id + "@example.com"}},
+	})
+	return id
+}
+
+// eventually waits until the condition holds, letting time pass.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(45 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		if w.advance != nil {
+			w.advance(w.keysMaxAge / 30)
+		}
+		<-tick.C
+	}
+}
