@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// callTimeout bounds one call to Clerk, connection and body included.
-	callTimeout = 2500 * time.Millisecond
+	// callTimeout bounds one call to Clerk, connection and body included. Nobody
+	// waits longer, so nothing is gained by a longer call.
+	callTimeout = patience
 	// maxResponseBytes bounds what is read of one answer.
 	maxResponseBytes = 4 << 20
 
@@ -58,7 +59,8 @@ func newBackend(o Options) *backend {
 }
 
 // Call implements [clerk.Backend]. Its errors are of type *Error, except
-// errNotFound. It does not end with ctx, because what it fetches is shared.
+// errNotFound and errLastAdministrator. It does not end with ctx, because what
+// it fetches is shared.
 func (b *backend) Call(ctx context.Context, req *clerk.APIRequest, into clerk.ResponseReader) error {
 	if err := b.start(); err != nil {
 		return err
@@ -128,6 +130,8 @@ func sortError(err error, seen *response) error {
 		return &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: err}
 	case status == http.StatusTooManyRequests:
 		return &Error{Kind: Unavailable, Reason: ReasonRateLimited}
+	case status < 500 && hasCode(err, "organization_minimum_permissions_needed"):
+		return errLastAdministrator
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return &Error{Kind: Misconfigured, Reason: ReasonSecretKeyRefused}
 	case status == http.StatusNotFound && hasCode(err, "resource_not_found"):

@@ -73,7 +73,9 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Caller is the signed-in user on whose behalf a request is made.
+// Caller is the signed-in user on whose behalf a request is made. What its
+// pointers and slices refer to is shared by all requests with the same token:
+// read it, do not change it.
 type Caller struct {
 	// UserID is Clerk's id of the user, user_….
 	UserID string
@@ -86,6 +88,17 @@ type Caller struct {
 	AuthorizedParty string
 	// ExpiresAt is when the session token expires.
 	ExpiresAt time.Time
+
+	// Organization is the active organization; its ID is "" when none is.
+	Organization Organization
+	// Features and Plans are what the user and the active organization may use,
+	// each with its scope: "u:export", "o:dashboard", "uo:…" for both.
+	Features, Plans []string
+	// Actor is who acts in the user's place, nil for users themselves.
+	Actor *Actor
+	// FactorVerificationAge is nil for a token that does not tell. Then no
+	// reverification counts as done.
+	FactorVerificationAge *FactorVerificationAge
 }
 
 // maxVerifiedBytes bounds the memory that remembered tokens take.
@@ -98,6 +111,7 @@ type Authenticator struct {
 	issuer   *string // options.Issuer, nil when empty, as the SDK wants it
 	keys     *keys
 	users    *users
+	refusals *refusals
 	verified *otter.Cache[tokenHash, *verifiedToken]
 }
 
@@ -124,6 +138,9 @@ func New(o Options) (*Authenticator, error) {
 	if a.users, err = newUsers(newBackend(o), o); err != nil {
 		return nil, err
 	}
+	if a.refusals, err = newRefusals(o); err != nil {
+		return nil, err
+	}
 	a.verified, err = otter.New(&otter.Options[tokenHash, *verifiedToken]{
 		MaximumWeight: maxVerifiedBytes,
 		Weigher:       func(_ tokenHash, v *verifiedToken) uint32 { return uint32(v.size()) },
@@ -141,30 +158,35 @@ func New(o Options) (*Authenticator, error) {
 // the bare JWT, without a scheme. Every error is an [*Error].
 //
 // It waits for Clerk only when it knows no key or no user that would do, and
-// then for at most a few seconds or until ctx ends.
+// then for at most 2.5 seconds or until ctx ends.
 func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (Caller, error) {
-	v, err := a.verifiedToken(ctx, sessionToken)
+	until := time.Now().Add(patience)
+	v, err := a.verifiedToken(ctx, until, sessionToken)
 	if err != nil {
 		return Caller{}, err
 	}
 	caller := v.caller
 	if !v.hasEmail {
-		if caller.Email, err = a.users.primaryEmail(ctx, caller.UserID); err != nil {
+		if caller.Email, err = a.users.primaryEmail(ctx, until, caller.UserID); err != nil {
 			return Caller{}, err
 		}
+	}
+	// Last, so that a refusal counts that came while Clerk was asked.
+	if reason := a.refusals.check(&caller); reason != "" {
+		return Caller{}, refuse(reason)
 	}
 	return caller, nil
 }
 
 // verifiedToken verifies the token unless that has been done before with a key
 // that is still good.
-func (a *Authenticator) verifiedToken(ctx context.Context, token string) (*verifiedToken, error) {
+func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
 	if len(token) > MaxTokenBytes {
 		return nil, refuse(ReasonTooLarge) // before it is hashed
 	}
 	hash := tokenHash(sha256.Sum256([]byte(token)))
 	if v, ok := a.verified.GetIfPresent(hash); ok {
-		key, err := a.keys.find(ctx, v.keyID)
+		key, err := a.keys.find(ctx, until, v.keyID)
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +198,7 @@ func (a *Authenticator) verifiedToken(ctx context.Context, token string) (*verif
 		}
 		a.verified.Invalidate(hash)
 	}
-	v, err := a.verify(ctx, token)
+	v, err := a.verify(ctx, until, token)
 	if err != nil {
 		return nil, err
 	}

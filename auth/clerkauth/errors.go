@@ -101,7 +101,3 @@ func AsError(err error) *Error {
 }
 
 func refuse(r Reason) *Error { return &Error{Kind: Unauthenticated, Reason: r} }
-
-func canceled(cause error) *Error {
-	return &Error{Kind: Canceled, Reason: ReasonCanceled, cause: cause}
-}

@@ -84,11 +84,11 @@ func newKeys(b *backend, o Options) (*keys, error) {
 
 // find gives the key with the given id (kid). It waits for Clerk only when
 // there is nothing usable yet, or for an id that may be a new key's.
-func (k *keys) find(ctx context.Context, id string) (*publicKey, error) {
+func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey, error) {
 	if k.local != nil {
 		return k.local, nil
 	}
-	set, err := k.usable(ctx)
+	set, err := k.usable(ctx, until)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (k *keys) find(ctx context.Context, id string) (*publicKey, error) {
 		return nil, refuse(ReasonUnknownKey)
 	}
 	if k.now().Sub(set.attemptedAt) >= unknownKeyInterval {
-		if set, err = k.refresh(ctx, set); err != nil {
+		if set, err = k.refresh(ctx, until, set); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +114,7 @@ func (k *keys) find(ctx context.Context, id string) (*publicKey, error) {
 
 // usable gives a set that may be verified with: at most maxAge old, or up to
 // staleIfError older while Clerk does not give us a newer one.
-func (k *keys) usable(ctx context.Context) (*keySet, error) {
+func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 	set := k.state.Load()
 	if set.byID != nil {
 		age := k.now().Sub(set.fetchedAt)
@@ -129,24 +129,25 @@ func (k *keys) usable(ctx context.Context) (*keySet, error) {
 			return set, nil
 		}
 	}
-	fetched, err := k.refresh(ctx, set)
-	if err != nil {
-		return nil, err
+	fetched, err := k.refresh(ctx, until, set)
+	if err == nil && fetched.err != nil {
+		err, set = fetched.err, fetched
 	}
-	if fetched.err != nil && k.now().Sub(fetched.fetchedAt) >= k.maxAge+k.staleIfError {
-		return nil, fetched.err
+	if err == nil {
+		return fetched, nil
 	}
-	return fetched, nil
+	if set.byID != nil && AsError(err).Kind != Canceled && k.now().Sub(set.fetchedAt) < k.maxAge+k.staleIfError {
+		return set, nil
+	}
+	return nil, err
 }
 
 // refresh waits for a fetch, its own or one that is under way.
-func (k *keys) refresh(ctx context.Context, seen *keySet) (*keySet, error) {
-	select {
-	case <-k.fetch(seen):
-		return k.state.Load(), nil
-	case <-ctx.Done():
-		return nil, canceled(ctx.Err())
+func (k *keys) refresh(ctx context.Context, until time.Time, seen *keySet) (*keySet, error) {
+	if _, err := await(ctx, until, k.fetch(seen)); err != nil {
+		return nil, err
 	}
+	return k.state.Load(), nil
 }
 
 // fetch replaces the set seen, unless that has happened since. The returned

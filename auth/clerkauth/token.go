@@ -74,16 +74,18 @@ type claims struct {
 	NotBefore       numericDate    `json:"nbf"`
 	IssuedAt        numericDate    `json:"iat"`
 	Email           jsontext.Value `json:"email"`
+
+	authorizationClaims
 }
 
 // verify decides on a token that is not remembered. It reads as the list of
 // what makes a string a session token of this application.
-func (a *Authenticator) verify(ctx context.Context, token string) (*verifiedToken, error) {
+func (a *Authenticator) verify(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
 	head, reason := parseHeader(token)
 	if reason != "" {
 		return nil, refuse(reason)
 	}
-	key, err := a.keys.find(ctx, head.KeyID.value)
+	key, err := a.keys.find(ctx, until, head.KeyID.value)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +135,7 @@ func newVerifiedToken(c *claims, key *publicKey, keyID string) *verifiedToken {
 		validity: c.validity(),
 	}
 	v.caller.Email, v.hasEmail = c.email()
+	c.authorize(&v.caller)
 	return v
 }
 
@@ -252,12 +255,14 @@ func (v validity) check(now time.Time) Reason {
 func (v *verifiedToken) size() int {
 	const fixed = 512 // the structs, the hash and the cache's own book-keeping
 	c := &v.caller
-	return fixed + len(c.UserID) + len(c.SessionID) + len(c.Email) + len(c.AuthorizedParty) + len(v.keyID)
+	return fixed + len(c.UserID) + len(c.SessionID) + len(c.Email) + len(c.AuthorizedParty) + len(v.keyID) + c.authorizationSize()
 }
 
 // isUserID accepts Clerk's user ids. A machine token's sub begins with mch_.
-func isUserID(sub string) bool {
-	id, ok := strings.CutPrefix(sub, "user_")
+func isUserID(sub string) bool { return isID(sub, "user_") }
+
+func isID(id, prefix string) bool {
+	id, ok := strings.CutPrefix(id, prefix)
 	if !ok || id == "" {
 		return false
 	}

@@ -1,6 +1,7 @@
 package clerkauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -53,20 +54,16 @@ func newUsers(b *backend, o Options) (*users, error) {
 // primaryEmail gives the user's primary email address, "" for a user without
 // one. It waits for Clerk only when nothing is known of the user; all who wait
 // for the same user share one call.
-func (u *users) primaryEmail(ctx context.Context, id string) (string, error) {
+func (u *users) primaryEmail(ctx context.Context, until time.Time, id string) (string, error) {
 	entry, known := u.cache.GetEntry(id)
 	record := entry.Value
 	switch {
 	case !known:
-		select {
-		case loaded := <-u.cache.Refresh(ctx, id, u.loader):
-			if loaded.Err != nil {
-				return "", loaded.Err
-			}
-			record = loaded.Value
-		case <-ctx.Done():
-			return "", canceled(ctx.Err())
+		loaded, err := await(ctx, until, u.cache.Refresh(ctx, id, u.loader))
+		if err = cmp.Or(err, loaded.Err); err != nil {
+			return "", err
 		}
+		record = loaded.Value
 	case entry.RefreshableAfter() <= 0 && u.available():
 		// Get returns the old record and starts one refresh in the background.
 		if newest, err := u.cache.Get(ctx, id, u.loader); err == nil {

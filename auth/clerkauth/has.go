@@ -1,0 +1,241 @@
+package clerkauth
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Requirement is something that a caller may have or lack: a role, a
+// permission, a feature, a plan, or a recent verification.
+type Requirement struct {
+	kind           requirementKind
+	name           string
+	reverification Reverification
+}
+
+type requirementKind uint8
+
+const (
+	requireRole requirementKind = iota + 1
+	requirePermission
+	requireFeature
+	requirePlan
+	requireReverification
+)
+
+// Role requires a role in the active organization: "org:admin", or "admin" for
+// short.
+func Role(role string) Requirement { return Requirement{kind: requireRole, name: role} }
+
+// Permission requires a custom permission in the active organization:
+// "org:teams:manage", or "teams:manage" for short. System permissions are never
+// in a session token, so requiring one always fails.
+func Permission(permission string) Requirement {
+	return Requirement{kind: requirePermission, name: permission}
+}
+
+// Feature requires a feature of the active organization ("org:dashboard") or of
+// the user ("user:export"), or of either ("dashboard").
+func Feature(feature string) Requirement { return Requirement{kind: requireFeature, name: feature} }
+
+// Plan requires a plan of the active organization ("org:gold") or of the user
+// ("user:pro"), or of either ("gold").
+func Plan(plan string) Requirement { return Requirement{kind: requirePlan, name: plan} }
+
+// Reverify requires that the user has proved who they are recently. A token
+// without factor verification ages (fva) never meets it.
+func Reverify(r Reverification) Requirement {
+	return Requirement{kind: requireReverification, reverification: r}
+}
+
+// Reverification says how recently, and with which factors, a user must have
+// proved who they are. Without that factor, the session's other one counts.
+type Reverification struct {
+	Level Level
+	// AfterMinutes is the age in minutes at which a verification is too old.
+	AfterMinutes int
+}
+
+// Level says which factors have to be recent.
+type Level string
+
+// Clerk's levels of reverification.
+const (
+	FirstFactor  Level = "first_factor"
+	SecondFactor Level = "second_factor" // the first, where the user has no second
+	MultiFactor  Level = "multi_factor"  // both; the first, where the user has no second
+)
+
+// Clerk's presets of reverification.
+var (
+	StrictMFA = Reverification{Level: MultiFactor, AfterMinutes: 10}
+	Strict    = Reverification{Level: SecondFactor, AfterMinutes: 10}
+	Moderate  = Reverification{Level: SecondFactor, AfterMinutes: 60}
+	Lax       = Reverification{Level: SecondFactor, AfterMinutes: 24 * 60}
+)
+
+// MarshalJSON gives what Clerk's frontend SDKs read in an error's
+// metadata.reverification: the name of a preset, or level and minutes.
+func (r Reverification) MarshalJSON() ([]byte, error) {
+	switch r {
+	case StrictMFA:
+		return []byte(`"strict_mfa"`), nil
+	case Strict:
+		return []byte(`"strict"`), nil
+	case Moderate:
+		return []byte(`"moderate"`), nil
+	case Lax:
+		return []byte(`"lax"`), nil
+	}
+	return json.Marshal(struct {
+		Level        Level `json:"level"`
+		AfterMinutes int   `json:"afterMinutes"`
+	}{r.Level, r.AfterMinutes})
+}
+
+// Has reports whether the caller meets every requirement. It decides as has()
+// of Clerk's SDKs does; with no requirement it is false, as there.
+func (c *Caller) Has(requirements ...Requirement) bool {
+	_, missing := c.Missing(requirements...)
+	return !missing
+}
+
+// Missing gives a requirement that the caller does not meet, if there is one:
+// [Caller.Has] with its reason. A reverification is named only if nothing else
+// is missing: to verify again would not help a caller who lacks the role.
+func (c *Caller) Missing(requirements ...Requirement) (Requirement, bool) {
+	var stale Requirement
+	if len(requirements) == 0 {
+		return stale, true
+	}
+	for _, r := range requirements {
+		switch {
+		case c.has(r):
+		case r.kind == requireReverification:
+			stale = r
+		default:
+			return r, true
+		}
+	}
+	return stale, stale.kind == requireReverification
+}
+
+// has decides on one requirement (@clerk/shared, authorization.ts).
+func (c *Caller) has(r Requirement) bool {
+	if c == nil || c.UserID == "" {
+		return false
+	}
+	switch r.kind {
+	case requireRole:
+		return c.Organization.ID != "" && c.Organization.Role != "" && withOrg(c.Organization.Role) == withOrg(r.name)
+	case requirePermission:
+		return c.Organization.ID != "" && slices.Contains(c.Organization.Permissions, withOrg(r.name))
+	case requireFeature:
+		return containsScoped(c.Features, r.name)
+	case requirePlan:
+		return containsScoped(c.Plans, r.name)
+	case requireReverification:
+		return c.FactorVerificationAge.meets(r.reverification)
+	}
+	return false
+}
+
+// withOrg begins a role or permission with exactly one "org:".
+func withOrg(name string) string {
+	for strings.HasPrefix(name, "org:") {
+		name = name[len("org:"):]
+	}
+	return "org:" + name
+}
+
+// containsScoped looks for a feature or plan, with or without a scope.
+func containsScoped(granted []string, wanted string) bool {
+	scope, name, scoped := strings.Cut(wanted, ":")
+	name, _, _ = strings.Cut(name, ":")
+	if name == "" {
+		name = scope
+	}
+	inOrganization, inUser := true, true
+	if scoped {
+		switch scope {
+		case "o", "org", "organization":
+			inUser = false
+		case "u", "user":
+			inOrganization = false
+		default:
+			return false
+		}
+	}
+	return name != "" && slices.ContainsFunc(granted, func(element string) bool {
+		scope, id, _ := strings.Cut(element, ":")
+		return id == name && (inOrganization && isOrganizationScope(scope) || inUser && isUserScope(scope))
+	})
+}
+
+// meets takes the other factor for one that was never verified, except that a
+// second factor alone is not multi-factor.
+func (age *FactorVerificationAge) meets(r Reverification) bool {
+	if age == nil || r.AfterMinutes <= 0 {
+		return false
+	}
+	fresh := func(minutes int) bool { return minutes >= 0 && minutes < r.AfterMinutes }
+	hasSecond := age.SecondFactor >= 0
+	switch r.Level {
+	case FirstFactor:
+		return fresh(age.FirstFactor)
+	case SecondFactor:
+		if !hasSecond {
+			return fresh(age.FirstFactor)
+		}
+		return fresh(age.SecondFactor)
+	case MultiFactor:
+		if !hasSecond {
+			return fresh(age.FirstFactor)
+		}
+		return fresh(age.FirstFactor) && fresh(age.SecondFactor)
+	}
+	return false
+}
+
+// String names the requirement in the words of a message to the caller.
+func (r Requirement) String() string {
+	switch r.kind {
+	case requireRole:
+		return "role " + r.name
+	case requirePermission:
+		return "permission " + r.name
+	case requireFeature:
+		return "feature " + r.name
+	case requirePlan:
+		return "plan " + r.name
+	case requireReverification:
+		return "reverification"
+	}
+	return "nothing"
+}
+
+// Hint is what Clerk's frontend SDKs look for in an answer, to let the user
+// verify again and then repeat the request (useReverification).
+type Hint struct {
+	ClerkError struct {
+		Type     string `json:"type"`
+		Reason   string `json:"reason"`
+		Metadata struct {
+			Reverification Reverification `json:"reverification"`
+		} `json:"metadata"`
+	} `json:"clerk_error"`
+}
+
+// Hint gives the hint for a requirement of reverification, and false for any
+// other requirement.
+func (r Requirement) Hint() (Hint, bool) {
+	if r.kind != requireReverification {
+		return Hint{}, false
+	}
+	var h Hint
+	h.ClerkError.Type = "forbidden"
+	h.ClerkError.Reason = "reverification-error"
+	h.ClerkError.Metadata.Reverification = r.reverification
+	return h, true
+}
