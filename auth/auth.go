@@ -5,6 +5,7 @@ package auth
 import (
 	"context"
 
+	"encore.dev"
 	"encore.dev/beta/auth"
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
@@ -27,7 +28,7 @@ type Service struct {
 
 // initService is run by Encore when the service starts. An error stops the app.
 func initService() (*Service, error) {
-	options, err := authenticatorOptions()
+	options, err := authenticatorOptions(encore.Meta().Environment)
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +64,15 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 	return auth.UID(caller.UserID), &Data{Caller: caller}, nil
 }
 
-// Caller gives the signed-in caller of the current request. It is for endpoints
-// marked auth; elsewhere it may be nil, for a caller who is signed out.
-func Caller() *Data {
-	data, _ := auth.Data().(*Data)
-	return data
+// Caller gives the signed-in caller of the current request, or an error with
+// the code Unauthenticated. In an endpoint marked auth that happens only when
+// another service calls it on nobody's behalf.
+func Caller() (*Data, error) {
+	data, ok := auth.Data().(*Data)
+	if !ok {
+		return nil, &errs.Error{Code: errs.Unauthenticated, Message: clerkauth.Unauthenticated.Message()}
+	}
+	return data, nil
 }
 
 // toEncore gives the answer for a request that was refused, and logs why. The

@@ -30,8 +30,8 @@ type Config struct {
 var cfg = config.Load[*Config]()
 
 // authenticatorOptions gathers the secret, the config and, on a developer's
-// machine, the environment. An error says what to do.
-func authenticatorOptions() (clerkauth.Options, error) {
+// machine, the environment's variables. An error says what to do.
+func authenticatorOptions(environment encore.EnvironmentMeta) (clerkauth.Options, error) {
 	o := clerkauth.Options{
 		SecretKey:         secrets.ClerkSecretKey,
 		JWTKey:            cfg.JWTKey(),
@@ -53,7 +53,6 @@ func authenticatorOptions() (clerkauth.Options, error) {
 			return o, fmt.Errorf("auth/config.cue: %s: %w", d.name, err)
 		}
 	}
-	environment := encore.Meta().Environment
 	if environment.Cloud == encore.CloudLocal {
 		fromEnvironment(&o)
 	}

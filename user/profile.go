@@ -18,6 +18,9 @@ type Profile struct {
 //
 //encore:api auth method=GET path=/user/profile
 func GetProfile(ctx context.Context) (*Profile, error) {
-	caller := auth.Caller()
+	caller, err := auth.Caller()
+	if err != nil {
+		return nil, err
+	}
 	return &Profile{UserID: caller.UserID, Email: caller.Email}, nil
 }
