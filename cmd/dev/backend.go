@@ -119,7 +119,7 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 		defer close(ended)
 		err := command.Wait()
 		if ctx.Err() == nil {
-			b.failed <- fmt.Errorf("encore run ended: %w", errors.Join(err, errors.New("its output above says why")))
+			b.failed <- fmt.Errorf("encore run ended (%v); its output above says why", err)
 		}
 	}()
 	b.stop = func() {

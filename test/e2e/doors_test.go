@@ -86,6 +86,12 @@ func startEncore() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
+	// The CLI's daemon stays behind and must not do so in a folder that goes.
+	daemon := exec.Command("encore", "daemon")
+	daemon.Dir = filepath.Dir(os.TempDir())
+	if said, err := daemon.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("encore daemon: %w\n%s", err, said)
+	}
 	command := exec.Command("encore", "run", "--browser=never", "--listen=127.0.0.1", "--port="+port)
 	command.Dir = folder
 	command.Stdout, command.Stderr = output, output

