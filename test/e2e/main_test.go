@@ -74,13 +74,6 @@ type answer struct {
 	took   time.Duration
 }
 
-// code is the error code in the body.
-func (a answer) code() string {
-	var e struct{ Code string }
-	_ = json.Unmarshal(a.body, &e)
-	return e.Code
-}
-
 func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
 
 var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}

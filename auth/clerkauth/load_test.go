@@ -1,0 +1,136 @@
+//go:build !race
+
+// Under the race detector these would measure the detector.
+
+package clerkauth_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"encore.app/auth/clerkauth"
+	"encore.app/internal/fakeclerk"
+)
+
+// TestMemoryIsBounded shows that neither valid nor forged tokens pile up.
+func TestMemoryIsBounded(t *testing.T) {
+	const each = 100_000
+	// A short key signs fast; its length makes no difference to the caches.
+	clerk, err := fakeclerk.Start(fakeclerk.Options{SigningKey: newKey(1024), TokenLifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clerk.Close()
+	authenticator, err := clerkauth.New(clerkauth.Options{
+		SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticate := func(token string, accepted bool) {
+		if _, err := authenticator.Authenticate(context.Background(), token); (err == nil) != accepted {
+			t.Errorf("accepted: %v, want %v: %v", err == nil, accepted, err)
+		}
+	}
+	before := heap()
+	work := make(chan int)
+	var group sync.WaitGroup
+	for range runtime.NumCPU() {
+		group.Go(func() {
+			for i := range work {
+				user := fmt.Sprintf("user_%d", i)
+				token, err := clerk.SessionToken("user_ada", fakeclerk.Claim("sub", user), fakeclerk.Claim("email", user+"@example.com"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				authenticate(token, true)
+				// The same with another signature, of the right length.
+				dot := strings.LastIndexByte(token, '.') + 1
+				authenticate(token[:dot]+fmt.Sprintf("%08x", i)+token[dot+8:], false)
+			}
+		})
+	}
+	for i := range each {
+		work <- i
+	}
+	close(work)
+	group.Wait()
+	grown := int64(heap()) - int64(before)
+	t.Logf("%d valid and %d forged tokens: the heap grew by %.1f MiB", each, each, float64(grown)/(1<<20))
+	if grown > 64<<20 {
+		t.Errorf("the heap grew by %d bytes, want at most 64 MiB", grown)
+	}
+	runtime.KeepAlive(authenticator)
+}
+
+// TestHugeHeaderCostsItsRefusal: a token of 10 MB is refused unread.
+func TestHugeHeaderCostsItsRefusal(t *testing.T) {
+	f := newFixture(t)
+	huge := "Bearer " + strings.Repeat("A", 10<<20)
+	allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			token, err := clerkauth.BearerToken(huge)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, err = f.authenticator.Authenticate(context.Background(), token)
+			wantError(b, err, clerkauth.Unauthenticated, clerkauth.ReasonTooLarge)
+		}
+	}).AllocedBytesPerOp()
+	if allocated > 1024 {
+		t.Errorf("refusing 10 MB allocates %d bytes", allocated)
+	}
+}
+
+// TestForgersBesideCallers: 10,000 forged key ids from 64 clients neither cost
+// more than two key fetches nor keep valid callers out.
+func TestForgersBesideCallers(t *testing.T) {
+	f := newFixture(t)
+	good := f.token(t, "user_ada")
+	if _, err := f.authenticator.Authenticate(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(good, ".")
+	work := make(chan int)
+	var group sync.WaitGroup
+	for range 64 {
+		group.Go(func() {
+			for i := range work {
+				token := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"alg":"RS256","kid":"ins_%d"}`, i)) + "." + rest
+				_, err := f.authenticator.Authenticate(context.Background(), token)
+				if clerkauth.AsError(err).Reason != clerkauth.ReasonUnknownKey {
+					t.Errorf("a forged token: %v", err)
+				}
+				if _, err := f.authenticator.Authenticate(context.Background(), good); err != nil {
+					t.Errorf("a valid caller: %v", err)
+				}
+			}
+		})
+	}
+	for i := range 10_000 {
+		work <- i
+		if i == 5_000 {
+			f.clock.Advance(30 * time.Second)
+		}
+	}
+	close(work)
+	group.Wait()
+	if n := f.clerk.Requests(jwksRoute); n > 2 {
+		t.Errorf("%d key fetches, want at most 2", n)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output is what a running command has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func get(t *testing.T, url, token string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestRun(t *testing.T) {
+	t.Setenv("CLERK_SECRET_KEY", "")
+	t.Setenv("CLERK_API_URL", "")
+	api, clerk := freeAddress(t), freeAddress(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var out output
+	ended := make(chan error, 1)
+	arguments := []string{"-backend", "standalone", "-api", api, "-clerk", clerk}
+	go func() { ended <- run(ctx, arguments, &out) }()
+	for !strings.Contains(out.String(), "Try it") {
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if !strings.Contains(out.String(), api+"/user/profile") || !strings.Contains(out.String(), "ada@example.com") {
+		t.Errorf("printed:\n%s", &out)
+	}
+	_, token := get(t, "http://"+clerk+"/token?email=ada@example.com", "")
+	if status, body := get(t, "http://"+api+"/user/profile", strings.TrimSpace(token)); status != http.StatusOK || !strings.Contains(body, "ada@example.com") {
+		t.Errorf("%d %s", status, body)
+	}
+	if strings.Contains(out.String(), token) {
+		t.Error("the log tells a token")
+	}
+
+	if err := run(ctx, arguments, io.Discard); err == nil || !strings.Contains(err.Error(), "is in use") {
+		t.Errorf("a second one on the same ports: %v", err)
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("still running 5 seconds after Ctrl-C")
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		arguments      []string
+		secretKey, url string
+		want           string
+	}{
+		{"an unknown backend", []string{"-backend", "rails"}, "", "", "-backend rails"},
+		{"an argument", []string{"now"}, "", "", `"now"`},
+		{"an API URL alone", nil, "", "http://127.0.0.1:1", "CLERK_API_URL"},
+		{"nothing to run", []string{"-backend", "none"}, "sk_test_x", "", "nothing is left to run"},
+		{"a signing key for real Clerk", []string{"-signing-key", "key.pem"}, "sk_test_x", "", "-signing-key"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("CLERK_SECRET_KEY", test.secretKey)
+			t.Setenv("CLERK_API_URL", test.url)
+			if _, err := parse(test.arguments); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error about %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestReadKey(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elliptic, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elliptic8, err := x509.MarshalPKCS8PrivateKey(elliptic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name    string
+		content []byte
+		want    string
+	}{
+		{"PKCS#1", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), ""},
+		{"PKCS#8", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), ""},
+		{"another algorithm", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: elliptic8}), "no RSA key"},
+		{"a certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "no private key"},
+		{"text", []byte("hello"), "not PEM"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := filepath.Join(t.TempDir(), "key.pem")
+			if err := os.WriteFile(name, test.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			read, err := readKey(name)
+			if test.want == "" && (err != nil || !read.Equal(key)) {
+				t.Errorf("got %v", err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want an error about %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestPrepareSecrets(t *testing.T) {
+	root := t.TempDir()
+	name := filepath.Join(root, ".secrets.local.cue")
+	if err := prepareSecrets(root, "sk_test_fakeclerk", io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	written, err := os.ReadFile(name)
+	if err != nil || !strings.Contains(string(written), `ClerkSecretKey: "sk_test_fakeclerk"`) {
+		t.Errorf("wrote %s, %v", written, err)
+	}
+	if err := os.WriteFile(name, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareSecrets(root, "sk_test_fakeclerk", io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ := os.ReadFile(name); string(kept) != "mine" {
+		t.Errorf("a file that was there became %s", kept)
+	}
+}
