@@ -1,0 +1,110 @@
+// Package conformance compares this project with Clerk's JavaScript backend
+// SDK, @clerk/backend: what each decides on the same tokens.
+//
+//	go test ./test/conformance
+//
+// It installs the SDK with npm ci where that has not been done. Without Node it
+// skips, or fails with CONFORMANCE=required.
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if err := install(); err != nil {
+		if os.Getenv("CONFORMANCE") == "required" {
+			fmt.Fprintln(os.Stderr, "conformance:", err)
+			os.Exit(1)
+		}
+		fmt.Fprintln(os.Stderr, "conformance: skipped:", err)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// install makes node_modules what package-lock.json says.
+func install() error {
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not on PATH", program)
+		}
+	}
+	lock, err := os.Stat("package-lock.json")
+	if err != nil {
+		return err
+	}
+	if installed, err := os.Stat("node_modules/.package-lock.json"); err == nil && !installed.ModTime().Before(lock.ModTime()) {
+		return nil
+	}
+	if said, err := exec.Command("npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
+		return fmt.Errorf("npm ci: %w\n%s", err, said)
+	}
+	return nil
+}
+
+// reference is @clerk/backend in a process of its own.
+type reference struct {
+	questions *json.Encoder
+	answers   *json.Decoder
+}
+
+func startReference(t *testing.T) *reference {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "node", "reference.mjs")
+	var complaints bytes.Buffer
+	command.Stderr = &complaints
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = command.Wait()
+		if t.Failed() && complaints.Len() > 0 {
+			t.Logf("@clerk/backend printed:\n%s", complaints.Bytes()[:min(complaints.Len(), 4096)])
+		}
+	})
+	return &reference{questions: json.NewEncoder(in), answers: json.NewDecoder(bufio.NewReader(out))}
+}
+
+// ask puts one question, and decodes the answer.
+func (r *reference) ask(t *testing.T, question, answer any) {
+	t.Helper()
+	if err := r.questions.Encode(question); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.answers.Decode(answer); err != nil {
+		t.Fatalf("@clerk/backend answers nothing: %v", err)
+	}
+}
+
+// configuration is how both sides are set up.
+type configuration struct {
+	SecretKey         string   `json:"secretKey"`
+	APIURL            string   `json:"apiUrl"`
+	JWTKey            string   `json:"jwtKey,omitempty"`
+	AuthorizedParties []string `json:"authorizedParties,omitempty"`
+	// Now is the time in milliseconds at which the clock of the reference
+	// stands still; 0 lets it run.
+	Now int64 `json:"now,omitempty"`
+}
+
+func (r *reference) configure(t *testing.T, c configuration) {
+	t.Helper()
+	var done struct{}
+	r.ask(t, map[string]any{"configure": c}, &done)
+}
