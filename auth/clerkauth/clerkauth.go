@@ -14,7 +14,6 @@ package clerkauth
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -112,12 +111,8 @@ type Authenticator struct {
 	keys     *keys
 	users    *users
 	refusals *refusals
-	verified *otter.Cache[tokenHash, *verifiedToken]
+	verified *otter.Cache[string, *verifiedToken] // by the whole token
 }
-
-// tokenHash stands for a token: SHA-256 over all of it, signature included, so
-// that no two tokens share one.
-type tokenHash [sha256.Size]byte
 
 // New returns an Authenticator, or an error that says which option is wrong. It
 // asks Clerk nothing yet.
@@ -141,14 +136,14 @@ func New(o Options) (*Authenticator, error) {
 	if a.refusals, err = newRefusals(o); err != nil {
 		return nil, err
 	}
-	a.verified, err = otter.New(&otter.Options[tokenHash, *verifiedToken]{
+	a.verified, err = otter.New(&otter.Options[string, *verifiedToken]{
 		MaximumWeight: maxVerifiedBytes,
-		Weigher:       func(_ tokenHash, v *verifiedToken) uint32 { return uint32(v.size()) },
-		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[tokenHash, *verifiedToken]) time.Duration {
+		Weigher:       func(token string, v *verifiedToken) uint32 { return uint32(len(token) + v.size()) },
+		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[string, *verifiedToken]) time.Duration {
 			return e.Value.validity.expiry.Add(leeway).Sub(o.Now())
 		}),
 		Clock:    cacheClock(o.Now),
-		Executor: func(upkeep func()) { upkeep() }, // dearer in a goroutine of its own
+		Executor: inline,
 		Logger:   &otter.NoopLogger{},
 	})
 	return a, err
@@ -182,10 +177,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (
 // that is still good.
 func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
 	if len(token) > MaxTokenBytes {
-		return nil, refuse(ReasonTooLarge) // before it is hashed
+		return nil, refuse(ReasonTooLarge) // before the cache reads all of it
 	}
-	hash := tokenHash(sha256.Sum256([]byte(token)))
-	if v, ok := a.verified.GetIfPresent(hash); ok {
+	if v, ok := a.verified.GetIfPresent(token); ok {
 		key, err := a.keys.find(ctx, until, v.keyID)
 		if err != nil {
 			return nil, err
@@ -196,13 +190,13 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 			}
 			return v, nil
 		}
-		a.verified.Invalidate(hash)
+		a.verified.Invalidate(token)
 	}
 	v, err := a.verify(ctx, until, token)
 	if err != nil {
 		return nil, err
 	}
-	a.verified.Set(hash, v)
+	a.verified.Set(strings.Clone(token), v) // which may be a part of a longer string
 	return v, nil
 }
 

@@ -77,8 +77,10 @@ func NewMembers(o Options) (*Members, error) {
 		MaximumWeight:    maxMembersBytes,
 		Weigher:          func(q membersQuery, p MembersPage) uint32 { return uint32(len(q.organizationID) + p.size()) },
 		ExpiryCalculator: otter.ExpiryWriting[membersQuery, MembersPage](membersMaxAge),
-		Clock:            cacheClock(o.Now),
-		Logger:           &otter.NoopLogger{},
+		// Never due before the expiry; without it, Refresh does nothing.
+		RefreshCalculator: otter.RefreshWriting[membersQuery, MembersPage](membersMaxAge),
+		Clock:             cacheClock(o.Now),
+		Logger:            &otter.NoopLogger{},
 	})
 	if err != nil {
 		return nil, err

@@ -39,16 +39,16 @@ type FactorVerificationAge struct {
 	SecondFactor int
 }
 
-// authorizationClaims are the claims that say what a caller may do. None of
-// them can keep a caller from signing in: what cannot be read counts as not
-// there, and grants nothing.
+// authorizationClaims are the claims that say what a caller may do. They hardly
+// ever keep a caller from signing in: what cannot be read counts as not there,
+// and grants nothing.
 type authorizationClaims struct {
 	Version               lenient[int]               `json:"v"`
 	Organization          lenient[organizationClaim] `json:"o"`
-	Features              lenient[string]            `json:"fea"`
-	Plans                 lenient[string]            `json:"pla"`
+	Features              scopedList                 `json:"fea"`
+	Plans                 scopedList                 `json:"pla"`
 	Actor                 lenient[actorClaim]        `json:"act"`
-	FactorVerificationAge lenient[[]int]             `json:"fva"`
+	FactorVerificationAge lenient[[]*int]            `json:"fva"` // null must not read as 0, "just now"
 
 	// Version 1 of Clerk's session tokens, which has no claim v.
 	OrganizationID          lenient[string]   `json:"org_id"`
@@ -94,14 +94,15 @@ func (l *lenient[T]) UnmarshalJSON(data []byte) error {
 
 // authorize writes down in the caller what the claims say.
 func (c *authorizationClaims) authorize(caller *Caller) {
-	caller.Features = splitScoped(c.Features.value)
-	caller.Plans = splitScoped(c.Plans.value)
+	caller.Features = c.Features.split()
+	caller.Plans = c.Plans.split()
 	caller.Organization = c.organization(caller.Features)
 	if c.Actor.set {
 		caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
 	}
-	if age := c.FactorVerificationAge.value; len(age) == 2 && age[0] >= -1 && age[1] >= -1 {
-		caller.FactorVerificationAge = &FactorVerificationAge{FirstFactor: age[0], SecondFactor: age[1]}
+	age := c.FactorVerificationAge.value
+	if len(age) == 2 && age[0] != nil && age[1] != nil && *age[0] >= -1 && *age[1] >= -1 {
+		caller.FactorVerificationAge = &FactorVerificationAge{FirstFactor: *age[0], SecondFactor: *age[1]}
 	}
 }
 
@@ -180,16 +181,20 @@ func parseMask(decimal string) (*big.Int, bool) {
 	return new(big.Int).SetString(decimal, 10)
 }
 
-// splitScoped splits a list such as "o:dashboard,u:export". A list with an
-// element that has no scope is malformed, and grants nothing.
-func splitScoped(list string) []string {
-	if list == "" {
+// scopedList is a list such as "o:dashboard,u:export". One with an element that
+// has no scope is malformed.
+type scopedList struct{ lenient[string] }
+
+// split gives the elements, and none of a malformed list.
+func (l *scopedList) split() []string {
+	if l.value == "" {
 		return nil
 	}
-	elements := strings.Split(list, ",")
+	elements := strings.Split(l.value, ",")
 	for i, element := range elements {
 		elements[i] = trim(element)
 		if !strings.Contains(elements[i], ":") {
+			l.malformed = true
 			return nil
 		}
 	}

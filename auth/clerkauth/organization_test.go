@@ -4,48 +4,24 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 )
 
-// signIn gives the caller of a token that has these claims beside the usual
-// ones; a nil value takes a claim away.
-func signIn(t *testing.T, authenticator *clerkauth.Authenticator, clerk *fakeclerk.Server, claims map[string]any) (clerkauth.Caller, error) {
+// having gives the caller whose token has these claims beside the usual ones; a
+// nil value takes a claim away.
+func (f *fixture) having(t *testing.T, claims map[string]any) (clerkauth.Caller, error) {
 	t.Helper()
 	var options []fakeclerk.TokenOption
 	for name, value := range claims {
 		options = append(options, fakeclerk.Claim(name, value))
 	}
-	token, err := clerk.SessionToken("user_ada", options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authenticator.Authenticate(t.Context(), token)
-}
-
-// networkless is an Authenticator for the fake's tokens that asks for no key.
-func networkless(t testing.TB, change func(*clerkauth.Options)) (*clerkauth.Authenticator, *fakeclerk.Server) {
-	t.Helper()
-	clerk, err := fakeclerk.Start(fakeclerk.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = clerk.Close() })
-	options := clerkauth.Options{SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: clerk.PublicKeyPEM()}
-	if change != nil {
-		change(&options)
-	}
-	authenticator, err := clerkauth.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authenticator, clerk
+	return f.authenticate(t, "user_ada", options...)
 }
 
 func TestCallerHasWhatTheTokenGrants(t *testing.T) {
-	authenticator, clerk := networkless(t, nil)
+	f := newFixture(t)
 	type claims = map[string]any
 	o := func(fields claims) claims {
 		all := claims{"id": "org_1", "slg": "one", "rol": "admin", "per": "manage,read", "fpm": "3,2"}
@@ -76,7 +52,6 @@ func TestCallerHasWhatTheTokenGrants(t *testing.T) {
 		{"more than 64 permissions", claims{"o": o(claims{"per": many, "fpm": "590295810358705651712"}), "fea": "o:x"}, active("org:x:last")},
 		{"a number that is none grants nothing", claims{"o": o(claims{"fpm": "-1,+3"}), "fea": "o:dashboard,o:teams"}, active()},
 		{"hexadecimal grants nothing", claims{"o": o(claims{"fpm": "0x3,1_1"}), "fea": "o:dashboard,o:teams"}, active()},
-		{"a feature without a scope makes them all void", claims{"o": o(nil), "fea": "dashboard,o:teams"}, active()},
 		{"an empty feature or permission name grants nothing", claims{"o": o(claims{"per": ",read", "fpm": "3,3"}), "fea": "o:,o:teams"}, active("org:teams:read")},
 		{"no features", claims{"o": o(nil)}, active()},
 		{"no role", claims{"o": o(claims{"rol": ""})}, clerkauth.Organization{ID: "org_1", Slug: "one"}},
@@ -88,7 +63,7 @@ func TestCallerHasWhatTheTokenGrants(t *testing.T) {
 		{"a version that is not known yet", claims{"v": 3, "o": o(nil), "org_id": "org_1", "org_role": "org:admin"}, clerkauth.Organization{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			caller, err := signIn(t, authenticator, clerk, test.claims)
+			caller, err := f.having(t, test.claims)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +76,7 @@ func TestCallerHasWhatTheTokenGrants(t *testing.T) {
 
 // The SDK refuses some of these tokens altogether, which is as good.
 func TestMalformedClaimsGrantNothing(t *testing.T) {
-	authenticator, clerk := networkless(t, nil)
+	f := newFixture(t)
 	good := map[string]any{"id": "org_1", "slg": "one", "rol": "admin", "per": "read", "fpm": "1"}
 	everything := []clerkauth.Requirement{
 		clerkauth.Role("admin"), clerkauth.Permission("org:teams:read"), clerkauth.Feature("teams"),
@@ -123,6 +98,7 @@ func TestMalformedClaimsGrantNothing(t *testing.T) {
 		"fva has three ages":         {"fva": []int{0, 0, 0}},
 		"fva has a fraction":         {"fva": []float64{0.5, 0}},
 		"fva is below never":         {"fva": []int{-2, 0}},
+		"fva holds null":             {"fva": []any{nil, nil}},
 		"fva holds text":             {"fva": []string{"0", "0"}},
 		"fva is absent":              {"fva": nil},
 		"fva says never, both times": {"fva": []int{-1, -1}},
@@ -131,7 +107,7 @@ func TestMalformedClaimsGrantNothing(t *testing.T) {
 			if _, ok := claims["fva"]; !ok {
 				claims["fva"] = nil
 			}
-			caller, err := signIn(t, authenticator, clerk, claims)
+			caller, err := f.having(t, claims)
 			if err != nil {
 				return
 			}
@@ -148,7 +124,7 @@ func TestMalformedClaimsGrantNothing(t *testing.T) {
 }
 
 func TestCallerNamesTheActor(t *testing.T) {
-	authenticator, clerk := networkless(t, nil)
+	f := newFixture(t)
 	for _, test := range []struct {
 		name string
 		act  any
@@ -160,7 +136,7 @@ func TestCallerNamesTheActor(t *testing.T) {
 		{"somebody who cannot be read", "user_support", &clerkauth.Actor{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			caller, err := signIn(t, authenticator, clerk, map[string]any{"act": test.act})
+			caller, err := f.having(t, map[string]any{"act": test.act})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,135 +148,17 @@ func TestCallerNamesTheActor(t *testing.T) {
 }
 
 func TestRememberedTokenGrantsTheSame(t *testing.T) {
-	authenticator, clerk := networkless(t, nil)
-	token, err := clerk.SessionToken("user_ada", fakeclerk.Claim("fea", "u:export"), fakeclerk.Claim("pla", "u:pro"), fakeclerk.Claim("fva", []int{3, -1}))
+	f := newFixture(t)
+	token := f.token(t, "user_ada", fakeclerk.Claim("fea", "u:export"), fakeclerk.Claim("pla", "u:pro"), fakeclerk.Claim("fva", []int{3, -1}))
+	first, err := f.authenticator.Authenticate(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := authenticator.Authenticate(t.Context(), token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := authenticator.Authenticate(t.Context(), token)
+	second, err := f.authenticator.Authenticate(t.Context(), token)
 	if err != nil || !reflect.DeepEqual(first, second) {
 		t.Errorf("%+v, then %+v, %v", first, second, err)
 	}
 	if !second.Has(clerkauth.Feature("export"), clerkauth.Plan("user:pro"), clerkauth.Reverify(clerkauth.Strict)) {
 		t.Errorf("%+v", second)
-	}
-}
-
-func TestRefusedUsersAndSessions(t *testing.T) {
-	now := time.Now().Truncate(time.Second)
-	authenticator, clerk := networkless(t, func(o *clerkauth.Options) { o.Now = func() time.Time { return now } })
-	token := func(options ...fakeclerk.TokenOption) string {
-		t.Helper()
-		signed, err := clerk.SessionToken("user_ada", options...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return signed
-	}
-	tokens := map[string]string{
-		"a token without email claim": token(),
-		"a token with email claim":    token(fakeclerk.Claim("email", "ada@example.com")),
-	}
-	want := func(t *testing.T, reason clerkauth.Reason) {
-		t.Helper()
-		for name, token := range tokens {
-			_, err := authenticator.Authenticate(t.Context(), token)
-			var got clerkauth.Reason
-			if err != nil {
-				got = clerkauth.AsError(err).Reason
-			}
-			if got != reason {
-				t.Errorf("%s: refused for %q, want %q", name, got, reason)
-			}
-		}
-	}
-	caller, err := authenticator.Authenticate(t.Context(), tokens["a token without email claim"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	want(t, "")
-
-	authenticator.RefuseUser("user_grace", now)
-	authenticator.RefuseSession("sess_other", now)
-	want(t, "")
-
-	authenticator.RefuseUser("user_ada", now)
-	want(t, clerkauth.ReasonUserRevoked)
-	authenticator.AdmitUser("user_ada", now.Add(-time.Second)) // older news
-	want(t, clerkauth.ReasonUserRevoked)
-	authenticator.AdmitUser("user_ada", now)
-	want(t, "")
-	authenticator.RefuseUser("user_ada", now.Add(-time.Second)) // older news
-	want(t, "")
-
-	authenticator.RefuseSession(caller.SessionID, now.Add(time.Hour)) // Clerk's clock is wrong
-	want(t, clerkauth.ReasonSessionRevoked)
-	now = now.Add(30 * time.Second)
-	want(t, clerkauth.ReasonSessionRevoked)
-	now = now.Add(2 * time.Minute)
-	want(t, clerkauth.ReasonExpired)
-
-	clerk.SetClockOffset(150 * time.Second)
-	for name := range tokens {
-		tokens[name] = token()
-	}
-	want(t, "")
-	authenticator.RefuseUser("user_ada", now.Add(-2*time.Minute)) // too old to matter
-	want(t, "")
-}
-
-func TestForgottenUserIsAskedForAgain(t *testing.T) {
-	authenticator, clerk := networkless(t, nil)
-	token, err := clerk.SessionToken("user_ada")
-	if err != nil {
-		t.Fatal(err)
-	}
-	email := func() string {
-		t.Helper()
-		caller, err := authenticator.Authenticate(t.Context(), token)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return caller.Email
-	}
-	before := email()
-	if err := clerk.UpdateUser("user_ada", func(u *fakeclerk.User) { u.PrimaryEmailAddressID = "idn_ada_work" }); err != nil {
-		t.Fatal(err)
-	}
-	if got := email(); got != before {
-		t.Fatalf("not remembered: %s", got)
-	}
-	authenticator.ForgetUser("user_ada")
-	if got := email(); got != "ada.lovelace@example.org" {
-		t.Errorf("got %s", got)
-	}
-}
-
-func BenchmarkAuthenticateRemembered(b *testing.B) {
-	for _, refused := range []bool{false, true} {
-		name := "nobody is refused"
-		if refused {
-			name = "another user is refused"
-		}
-		b.Run(name, func(b *testing.B) {
-			authenticator, clerk := networkless(b, nil)
-			if refused {
-				authenticator.RefuseUser("user_grace", time.Now())
-			}
-			token, err := clerk.SessionToken("user_ada")
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := authenticator.Authenticate(b.Context(), token); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

@@ -49,7 +49,7 @@ func newRefusals(o Options) (*refusals, error) {
 			return e.Value.at.Add(refuseFor).Sub(o.Now())
 		}),
 		Clock:    cacheClock(o.Now),
-		Executor: func(upkeep func()) { upkeep() },
+		Executor: inline,
 		Logger:   &otter.NoopLogger{},
 	})
 	return &refusals{now: o.Now, cache: cache}, err

@@ -41,13 +41,14 @@ func newUsers(b *backend, o Options) (*users, error) {
 		RefreshCalculator: otter.RefreshWriting[string, userRecord](o.UserMaxAge),
 		ExpiryCalculator:  otter.ExpiryWritingFunc(lifetime),
 		Clock:             cacheClock(o.Now),
+		Executor:          inline,
 		Logger:            &otter.NoopLogger{},
 	})
 	if err != nil {
 		return nil, err
 	}
 	u := &users{client: &user.Client{Backend: b}, available: b.available, cache: cache}
-	u.loader = otter.LoaderFunc[string, userRecord](u.load)
+	u.loader = otter.LoaderFunc[string, userRecord](u.get)
 	return u, nil
 }
 
@@ -59,16 +60,13 @@ func (u *users) primaryEmail(ctx context.Context, until time.Time, id string) (s
 	record := entry.Value
 	switch {
 	case !known:
-		loaded, err := await(ctx, until, u.cache.Refresh(ctx, id, u.loader))
-		if err = cmp.Or(err, loaded.Err); err != nil {
+		loaded, err := await(ctx, until, u.load(ctx, id))
+		if err = cmp.Or(err, loaded.err); err != nil {
 			return "", err
 		}
-		record = loaded.Value
+		record = loaded.record
 	case entry.RefreshableAfter() <= 0 && u.available():
-		// Get returns the old record and starts one refresh in the background.
-		if newest, err := u.cache.Get(ctx, id, u.loader); err == nil {
-			record = newest
-		}
+		u.load(ctx, id) // for those who come later
 	}
 	if record.refusal != "" {
 		return "", refuse(record.refusal)
@@ -76,19 +74,38 @@ func (u *users) primaryEmail(ctx context.Context, until time.Time, id string) (s
 	return record.primaryEmail, nil
 }
 
-func (u *users) load(ctx context.Context, id string) (userRecord, error) {
+type loaded struct {
+	record userRecord
+	err    error
+}
+
+// load gets a user in the background. What is fresh is not loaded again, and
+// what is being loaded is shared.
+func (u *users) load(ctx context.Context, id string) <-chan loaded {
+	done := make(chan loaded, 1)
+	go func() {
+		record, err := u.cache.Get(context.WithoutCancel(ctx), id, u.loader)
+		done <- loaded{record, err}
+	}()
+	return done
+}
+
+func (u *users) get(ctx context.Context, id string) (userRecord, error) {
+	var record userRecord
 	found, err := u.client.Get(ctx, id)
 	switch {
 	case errors.Is(err, errNotFound):
-		return userRecord{refusal: ReasonUserDeleted}, nil
+		record.refusal = ReasonUserDeleted
 	case err != nil:
 		return userRecord{}, err
 	case found.ID != id:
 		return userRecord{}, &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: errors.New("not the user asked for")}
 	case found.Banned:
-		return userRecord{refusal: ReasonUserBanned}, nil
+		record.refusal = ReasonUserBanned
+	default:
+		record.primaryEmail = primaryEmail(found)
 	}
-	return userRecord{primaryEmail: primaryEmail(found)}, nil
+	return record, nil
 }
 
 func primaryEmail(u *clerk.User) string {
@@ -102,6 +119,10 @@ func primaryEmail(u *clerk.User) string {
 	}
 	return ""
 }
+
+// inline has a cache do its upkeep on the way, which is cheaper than a goroutine
+// each time.
+func inline(upkeep func()) { upkeep() }
 
 // cacheClock lets a cache live by the time of [Options].Now. Without ticks it
 // cleans up on reads and writes, and owns no goroutine.

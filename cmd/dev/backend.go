@@ -43,21 +43,30 @@ func startBackend(ctx context.Context, s settings, standIn bool, out io.Writer, 
 }
 
 func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
-	authenticator, err := clerkauth.New(clerkauth.Options{
+	options := clerkauth.Options{
 		SecretKey:         s.secretKey,
 		JWTKey:            os.Getenv("CLERK_JWT_KEY"),
 		APIURL:            s.apiURL,
 		Issuer:            s.issuer,
 		AuthorizedParties: s.parties,
-	})
+	}
+	authenticator, err := clerkauth.New(options)
 	if err != nil {
 		return nil, err
+	}
+	members, err := clerkauth.NewMembers(options)
+	if err != nil {
+		return nil, err
+	}
+	webhooks, err := standalone.Webhooks(s.webhookSecret)
+	if err != nil {
+		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
 	}
 	listener, err := listen(s.api)
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: standalone.Handler(authenticator, logger), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: standalone.Handler(authenticator, logger, standalone.Organization(members), webhooks), ReadHeaderTimeout: 10 * time.Second}
 	b := &backend{
 		name:   "standalone; with the Encore CLI it runs under encore run",
 		ready:  func(context.Context) error { return nil },
@@ -100,6 +109,7 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 		"CLERK_SECRET_KEY="+s.secretKey,
 		"CLERK_AUTHORIZED_PARTIES="+strings.Join(s.parties, ","),
 		"CLERK_ISSUER="+s.issuer,
+		"CLERK_WEBHOOK_SIGNING_SECRET="+s.webhookSecret,
 	)
 	if s.apiURL != "" {
 		command.Env = append(command.Env, "CLERK_API_URL="+s.apiURL)

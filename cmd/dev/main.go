@@ -38,12 +38,15 @@ type settings struct {
 	api        string
 	clerk      string
 	backend    string
+	page       string
+	pageChosen bool // -page was given
 	signingKey string
 	parties    []string
 	issuer     string
 
-	secretKey string // CLERK_SECRET_KEY: real Clerk, or what answers at apiURL
-	apiURL    string // CLERK_API_URL, without /v1
+	secretKey     string // CLERK_SECRET_KEY: real Clerk, or what answers at apiURL
+	apiURL        string // CLERK_API_URL, without /v1
+	webhookSecret string // CLERK_WEBHOOK_SIGNING_SECRET
 }
 
 func parse(arguments []string) (settings, error) {
@@ -52,6 +55,7 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&s.api, "api", "127.0.0.1:4000", "address of the backend")
 	flags.StringVar(&s.clerk, "clerk", "127.0.0.1:4100", "address of the stand-in for Clerk")
 	flags.StringVar(&s.backend, "backend", "auto", "auto, encore, standalone or none")
+	flags.StringVar(&s.page, "page", "localhost:3001", "address of the page; empty: none")
 	flags.StringVar(&s.signingKey, "signing-key", "", "RSA private key in PEM for the stand-in to sign with (default: a new one)")
 	parties := flags.String("parties", fakeclerk.DefaultAuthorizedParty, "authorized parties, comma-separated; empty: azp is not checked")
 	flags.StringVar(&s.issuer, "issuer", "", "issuer of the session tokens (default: the stand-in's; with real Clerk: not compared)")
@@ -61,6 +65,7 @@ func parse(arguments []string) (settings, error) {
 	if flags.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
+	flags.Visit(func(f *flag.Flag) { s.pageChosen = s.pageChosen || f.Name == "page" })
 	switch s.backend {
 	case "auto", "encore", "standalone", "none":
 	default:
@@ -68,6 +73,7 @@ func parse(arguments []string) (settings, error) {
 	}
 	s.parties = strings.FieldsFunc(*parties, func(r rune) bool { return r == ',' || r == ' ' })
 	s.secretKey, s.apiURL = os.Getenv("CLERK_SECRET_KEY"), os.Getenv("CLERK_API_URL")
+	s.webhookSecret = os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")
 	if s.secretKey == "" && s.apiURL != "" {
 		return s, errors.New("CLERK_API_URL is set without CLERK_SECRET_KEY: set both, or neither for the stand-in")
 	}
@@ -98,16 +104,22 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 		}
 		defer standIn.Close()
 		s.secretKey, s.apiURL, s.issuer = standIn.SecretKey(), standIn.URL(), standIn.Issuer()
+		s.webhookSecret = standIn.WebhookSigningSecret()
 	}
 	b, err := startBackend(ctx, s, standIn != nil, out, logger.With("from", "api"))
 	if err != nil {
 		return err
 	}
 	defer b.stop()
+	p, err := startPage(s, standIn)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	describe(out, s, b, standIn)
+	describe(out, s, b, p, standIn)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "\nstopping")
@@ -118,10 +130,13 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 }
 
 // describe prints what runs where, who can sign in, and what to try.
-func describe(out io.Writer, s settings, b *backend, standIn *fakeclerk.Server) {
+func describe(out io.Writer, s settings, b *backend, p *frontend, standIn *fakeclerk.Server) {
 	fmt.Fprintln(out)
 	if b.name != "" {
 		fmt.Fprintf(out, "  Backend    http://%s/user/profile  (%s)\n", s.api, b.name)
+	}
+	if p.note != "" {
+		fmt.Fprintf(out, "  Page       %s\n", p.note)
 	}
 	if b.dashboard != "" {
 		fmt.Fprintf(out, "  Dashboard  %s\n", b.dashboard)

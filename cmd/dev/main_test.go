@@ -76,7 +76,7 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var out output
 	ended := make(chan error, 1)
-	arguments := []string{"-backend", "standalone", "-api", api, "-clerk", clerk}
+	arguments := []string{"-backend", "standalone", "-api", api, "-clerk", clerk, "-page", freeAddress(t)}
 	go func() { ended <- run(ctx, arguments, &out) }()
 	for !strings.Contains(out.String(), "Try it") {
 		select {

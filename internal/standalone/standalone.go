@@ -18,9 +18,12 @@ import (
 // Handler serves GET /user/profile as the Encore app does, cross-origin
 // requests included, which Encore allows from everywhere on a developer's
 // machine. The logger gets one line a request and never a token, key or email
-// address; nil turns it off.
-func Handler(authenticator *clerkauth.Authenticator, logger *slog.Logger) http.Handler {
+// address; nil turns it off. Options serve more.
+func Handler(authenticator *clerkauth.Authenticator, logger *slog.Logger, options ...Option) http.Handler {
 	d := &door{authenticator: authenticator, logger: logger, mux: http.NewServeMux()}
+	for _, serve := range options {
+		serve(d)
+	}
 	d.mux.HandleFunc("GET /user/profile", d.authenticated(profile))
 	d.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, errs.NotFound, "endpoint not found")

@@ -16,8 +16,12 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-// combinations is how many tokens with several differences are drawn.
-const combinations = 800
+// How many tokens are drawn with several differences, and how many with single
+// characters changed.
+const (
+	combinations = 800
+	changed      = 300
+)
 
 // TestDecision gives the same tokens to @clerk/backend and to this project.
 // What the reference refuses we refuse; what only we refuse has a name in the
@@ -40,6 +44,12 @@ func TestDecision(t *testing.T) {
 	}
 	defer clerk.Close()
 	k.pem = clerk.PublicKeyPEM()
+	// Whoever may be the subject exists: this is about tokens, not users.
+	for _, id := range []string{"user_2abcDEF"} {
+		if _, err := clerk.AddUser(fakeclerk.User{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	tokens := mint(k, now.Unix(), seed)
 	if len(tokens) < 1000 {
@@ -134,6 +144,14 @@ func mint(k keys, now int64, seed uint64) []minted {
 			chosen[i] = all[r.IntN(len(all))]
 		}
 		add(chosen...)
+	}
+	const characters = "ABCXYZabcxyz0189-_.=+/ "
+	for i := range changed {
+		token := []byte(newDraft(k, now).token())
+		for range 1 + r.IntN(3) {
+			token[r.IntN(len(token))] = characters[r.IntN(len(characters))]
+		}
+		tokens = append(tokens, minted{fmt.Sprintf("token with characters changed, %d", i), string(token)})
 	}
 	return tokens
 }

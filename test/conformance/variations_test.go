@@ -57,6 +57,10 @@ func states(label, name string, of func(*draft) *[]member) []variation {
 		value := valueOf(m, name)
 		return append(remove(m, name), member{strings.ToUpper(name), value})
 	})
+	add("with its name capitalized", func(m []member) []member {
+		value := valueOf(m, name)
+		return append(remove(m, name), member{strings.ToUpper(name[:1]) + name[1:], value})
+	})
 	add("with another beside it in upper case", func(m []member) []member { return append(m, member{strings.ToUpper(name), `"word"`}) })
 	add("with its name escaped", func(m []member) []member {
 		value := valueOf(m, name)

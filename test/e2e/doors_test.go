@@ -41,7 +41,15 @@ func startStandalone() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	server := httptest.NewServer(standalone.Handler(authenticator, nil))
+	members, err := clerkauth.NewMembers(clerkauth.Options{SecretKey: standIn.SecretKey(), APIURL: standIn.URL(), Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	webhooks, err := standalone.Webhooks(standIn.WebhookSigningSecret())
+	if err != nil {
+		return nil, err
+	}
+	server := httptest.NewServer(standalone.Handler(authenticator, nil, standalone.Organization(members), webhooks))
 	w = world{
 		api: server.URL, clerk: standIn.URL(), advance: c.Advance, now: c.Now,
 		keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute,
@@ -100,6 +108,7 @@ func startEncore() (func(), error) {
 		"CLERK_SECRET_KEY="+standIn.SecretKey(),
 		"CLERK_ISSUER="+standIn.Issuer(),
 		"CLERK_AUTHORIZED_PARTIES="+fakeclerk.DefaultAuthorizedParty,
+		"CLERK_WEBHOOK_SIGNING_SECRET="+standIn.WebhookSigningSecret(),
 	)
 	if err := command.Start(); err != nil {
 		return nil, err

@@ -1,0 +1,391 @@
+package clerkevent_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"encore.app/internal/fakeclerk"
+	"encore.app/webhooks/clerkevent"
+)
+
+const oldSecret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+// receiver is a Receiver behind a loopback listener, and what it did.
+type receiver struct {
+	url       string
+	published chan *clerkevent.Event
+	reported  []clerkevent.Reason
+}
+
+func newReceiver(t *testing.T, secrets string) *receiver {
+	t.Helper()
+	r := &receiver{published: make(chan *clerkevent.Event, 10)}
+	handler, err := clerkevent.NewReceiver(secrets,
+		func(_ context.Context, e *clerkevent.Event) error {
+			r.published <- e
+			return nil
+		},
+		func(reason clerkevent.Reason, _ error) { r.reported = append(r.reported, reason) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	r.url = server.URL
+	return r
+}
+
+func (r *receiver) send(t *testing.T, body []byte, header http.Header) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.ContentLength > 0 {
+		t.Errorf("the answer has a body of %d bytes", response.ContentLength)
+	}
+	return response.StatusCode
+}
+
+func startClerk(t *testing.T, options fakeclerk.Options) *fakeclerk.Server {
+	t.Helper()
+	clerk, err := fakeclerk.Start(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = clerk.Close() })
+	return clerk
+}
+
+func TestOnlySignedWebhooksArePublished(t *testing.T) {
+	clerk := startClerk(t, fakeclerk.Options{})
+	forger := startClerk(t, fakeclerk.Options{WebhookSigningSecret: oldSecret})
+	good := []byte(`{"object":"event","type":"user.deleted","timestamp":1795400000000,"data":{"id":"user_ada","object":"user","deleted":true}}`)
+	now := time.Now()
+	signed := func(body []byte) http.Header { return clerk.SignWebhook("msg_1", now, body) }
+	with := func(name, value string) http.Header {
+		header := signed(good)
+		header.Set(name, value)
+		return header
+	}
+	padded := append([]byte(nil), good...)
+	padded = append(padded, bytes.Repeat([]byte(" "), clerkevent.MaxBodyBytes-len(good))...)
+	long := bytes.Repeat([]byte(" "), 2<<20)
+	odd := func(body string) ([]byte, http.Header) { return []byte(body), signed([]byte(body)) }
+
+	for _, test := range []struct {
+		name   string
+		body   []byte
+		header http.Header
+		want   int
+		reason clerkevent.Reason
+	}{
+		{"good", good, signed(good), 204, ""},
+		{"as long as may be", padded, signed(padded), 204, ""},
+		{"one of several signatures is good", good, with("svix-signature", "v1,bm9uZQ== v2,x "+signed(good).Get("svix-signature")), 204, ""},
+		{"forged", good, forger.SignWebhook("msg_1", now, good), 400, clerkevent.ReasonInvalidSignature},
+		{"unsigned", good, http.Header{}, 400, clerkevent.ReasonInvalidSignature},
+		{"no signature", good, with("svix-signature", ""), 400, clerkevent.ReasonInvalidSignature},
+		{"no id", good, with("svix-id", ""), 400, clerkevent.ReasonInvalidSignature},
+		{"another id", good, with("svix-id", "msg_2"), 400, clerkevent.ReasonInvalidSignature},
+		{"another time", good, with("svix-timestamp", fmt.Sprint(now.Unix()+1)), 400, clerkevent.ReasonInvalidSignature},
+		{"no time at all", good, with("svix-timestamp", "now"), 400, clerkevent.ReasonInvalidSignature},
+		{"ten minutes old", good, clerk.SignWebhook("msg_1", now.Add(-10*time.Minute), good), 400, clerkevent.ReasonInvalidSignature},
+		{"from in ten minutes", good, clerk.SignWebhook("msg_1", now.Add(10*time.Minute), good), 400, clerkevent.ReasonInvalidSignature},
+		{"truncated", good[:len(good)/2], signed(good), 400, clerkevent.ReasonInvalidSignature},
+		{"altered", bytes.Replace(good, []byte("ada"), []byte("eve"), 1), signed(good), 400, clerkevent.ReasonInvalidSignature},
+		{"two megabytes", long, signed(long), 413, clerkevent.ReasonTooLarge},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newReceiver(t, clerk.WebhookSigningSecret())
+			got := r.send(t, test.body, test.header)
+			published := len(r.published) == 1
+			if got != test.want || published != (test.want == 204) {
+				t.Errorf("got %d, published: %v", got, published)
+			}
+			if reported := append(r.reported, ""); reported[0] != test.reason {
+				t.Errorf("reported %v", r.reported)
+			}
+		})
+	}
+	for name, body := range map[string]string{
+		"not JSON":                     `user.deleted`,
+		"no type":                      `{"timestamp":1795400000000,"data":{"id":"user_ada"}}`,
+		"no time":                      `{"type":"user.deleted","data":{"id":"user_ada"}}`,
+		"no data":                      `{"type":"user.deleted","timestamp":1795400000000}`,
+		"a user without an id":         `{"type":"user.deleted","timestamp":1795400000000,"data":{}}`,
+		"an id that is a number":       `{"type":"user.deleted","timestamp":1795400000000,"data":{"id":1}}`,
+		"a session without a user":     `{"type":"session.ended","timestamp":1795400000000,"data":{"id":"sess_1"}}`,
+		"a session without an id":      `{"type":"session.ended","timestamp":1795400000000,"data":{"user_id":"user_ada"}}`,
+		"an organization without id":   `{"type":"organization.created","timestamp":1795400000000,"data":{"name":"x"}}`,
+		"a membership without a user":  `{"type":"organizationMembership.created","timestamp":1795400000000,"data":{"id":"orgmem_1","organization":{"id":"org_1"}}}`,
+		"a membership without its org": `{"type":"organizationMembership.created","timestamp":1795400000000,"data":{"id":"orgmem_1","public_user_data":{"user_id":"user_ada"}}}`,
+	} {
+		t.Run("signed, but "+name, func(t *testing.T) {
+			r := newReceiver(t, clerk.WebhookSigningSecret())
+			content, header := odd(body)
+			if got := r.send(t, content, header); got != 400 || len(r.published) != 0 || !reflect.DeepEqual(r.reported, []clerkevent.Reason{clerkevent.ReasonMalformed}) {
+				t.Errorf("got %d %v", got, r.reported)
+			}
+		})
+	}
+}
+
+func TestEventsAreTyped(t *testing.T) {
+	r := newReceiver(t, fakeSecret)
+	clerk := startClerk(t, fakeclerk.Options{WebhookURL: r.url, WebhookSigningSecret: fakeSecret})
+	sessionOf := func(change string) func() {
+		return func() {
+			token, err := clerk.SessionToken("user_ada")
+			if err != nil {
+				t.Error(err)
+			}
+			payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+			var claims struct{ Sid string }
+			_ = json.Unmarshal(payload, &claims)
+			request, _ := http.NewRequest(http.MethodPost, clerk.URL()+strings.ReplaceAll(change, "{id}", claims.Sid), nil)
+			request.Header.Set("Authorization", "Bearer "+clerk.SecretKey())
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = response.Body.Close()
+		}
+	}
+	for _, test := range []struct {
+		eventType clerkevent.Type
+		change    func()
+		subject   string
+		user      *clerkevent.User
+	}{
+		{clerkevent.UserCreated, func() {
+			_, _ = clerk.AddUser(fakeclerk.User{ID: "user_new", Username: "new", FirstName: "N", LastName: "W", ExternalID: "ext_1",
+				EmailAddresses: []fakeclerk.EmailAddress{{EmailAddress: "new@example.com"}}})
+		}, "user_new", &clerkevent.User{ID: "user_new", ExternalID: "ext_1", PrimaryEmailAddress: "new@example.com", Username: "new", FirstName: "N", LastName: "W"}},
+		{clerkevent.UserUpdated, func() { _ = clerk.BanUser("user_new") }, "user_new",
+			&clerkevent.User{ID: "user_new", ExternalID: "ext_1", PrimaryEmailAddress: "new@example.com", Username: "new", FirstName: "N", LastName: "W", Banned: true}},
+		{clerkevent.UserDeleted, func() { _ = clerk.DeleteUser("user_new") }, "user_new", &clerkevent.User{ID: "user_new", ExternalID: "ext_1"}},
+		{clerkevent.UserUpdated, func() { _ = clerk.UpdateUser("user_noemail", func(*fakeclerk.User) {}) }, "user_noemail",
+			&clerkevent.User{ID: "user_noemail", Username: "noemail"}},
+		{clerkevent.SessionEnded, sessionOf("/fakeclerk/sessions/{id}/end"), "user_ada", nil},
+		{clerkevent.SessionRevoked, sessionOf("/v1/sessions/{id}/revoke"), "user_ada", nil},
+		{clerkevent.SessionRemoved, func() {
+			_, _ = clerk.SendWebhook("session.removed", map[string]string{"id": "sess_1", "user_id": "user_ada"})
+		}, "user_ada", nil},
+		{clerkevent.OrganizationCreated, func() { _, _ = clerk.AddOrganization(fakeclerk.Organization{ID: "org_1", Name: "One"}) }, "org_1", nil},
+		{clerkevent.OrganizationUpdated, func() { _, _ = clerk.UpdateOrganization("org_1", func(*fakeclerk.Organization) {}) }, "org_1", nil},
+		{clerkevent.MembershipCreated, func() { _, _ = clerk.AddMembership("org_1", "user_ada", "") }, "org_1", nil},
+		{clerkevent.MembershipUpdated, func() { _, _ = clerk.UpdateMembership("org_1", "user_ada", "org:admin") }, "org_1", nil},
+		{clerkevent.MembershipDeleted, func() {
+			_, _ = clerk.AddMembership("org_analytical", "user_noemail", "")
+			next(t, r.published)
+			_, _ = clerk.RemoveMembership("org_analytical", "user_noemail")
+		}, "org_analytical", nil},
+		{clerkevent.OrganizationDeleted, func() { _ = clerk.DeleteOrganization("org_1") }, "org_1", nil},
+	} {
+		t.Run(string(test.eventType), func(t *testing.T) {
+			test.change()
+			e := next(t, r.published)
+			if e.Type != test.eventType || e.Subject != test.subject || !strings.HasPrefix(e.ID, "msg_") || time.Since(e.At).Abs() > time.Minute {
+				t.Errorf("%+v", e)
+			}
+			if e.User != nil {
+				known := *e.User
+				known.CreatedAt, known.UpdatedAt = time.Time{}, time.Time{}
+				e.User = &known
+			}
+			if !reflect.DeepEqual(e.User, test.user) {
+				t.Errorf("got %+v, want %+v", e.User, test.user)
+			}
+			family, _, _ := strings.Cut(string(test.eventType), ".")
+			if (e.User != nil) != (family == "user") || (e.Session != nil) != (family == "session") ||
+				(e.Organization != nil) != (family == "organization") || (e.Membership != nil) != (family == "organizationMembership") {
+				t.Errorf("%+v", e)
+			}
+			if m := e.Membership; m != nil && (m.ID == "" || m.OrganizationID != test.subject || m.UserID == "" || m.Role == "") {
+				t.Errorf("%+v", m)
+			}
+			if s := e.Session; s != nil && (s.ID == "" || s.UserID != test.subject) {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+	if len(r.reported) != 0 {
+		t.Errorf("reported %v", r.reported)
+	}
+}
+
+func next(t *testing.T, published <-chan *clerkevent.Event) *clerkevent.Event {
+	t.Helper()
+	select {
+	case e := <-published:
+		return e
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was published")
+		return nil
+	}
+}
+
+const fakeSecret = "whsec_ZmFrZWNsZXJrIHdlYmhvb2sgc2VjcmV0"
+
+func TestUnknownTypesAreIgnored(t *testing.T) {
+	r := newReceiver(t, fakeSecret)
+	clerk := startClerk(t, fakeclerk.Options{})
+	body := []byte(`{"type":"email.created","timestamp":1795400000000,"data":{"id":5}}`)
+	if got := r.send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); got != 204 || len(r.published) != 0 || len(r.reported) != 0 {
+		t.Errorf("got %d, published %d, reported %v", got, len(r.published), r.reported)
+	}
+}
+
+func TestEventThatIsNotPublishedIsSentAgain(t *testing.T) {
+	failed := make(chan struct{}, 10)
+	broken, published := true, make(chan *clerkevent.Event, 10)
+	handler, err := clerkevent.NewReceiver(fakeSecret, func(_ context.Context, e *clerkevent.Event) error {
+		if broken {
+			broken = false
+			failed <- struct{}{}
+			return errors.New("no broker")
+		}
+		published <- e
+		return nil
+	}, func(clerkevent.Reason, error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	clerk := startClerk(t, fakeclerk.Options{WebhookURL: server.URL, WebhookRetries: []time.Duration{time.Millisecond}})
+	id, err := clerk.SendWebhook("user.deleted", map[string]string{"id": "user_ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-failed
+	if e := next(t, published); e.ID != id {
+		t.Errorf("%+v", e)
+	}
+	if first := clerk.Webhooks()[0].Attempts[0].Status; first != 503 {
+		t.Errorf("first answer %d", first)
+	}
+}
+
+func TestSigningSecrets(t *testing.T) {
+	clerk := startClerk(t, fakeclerk.Options{WebhookSigningSecret: oldSecret})
+	body := []byte(`{"type":"user.deleted","timestamp":1795400000000,"data":{"id":"user_ada"}}`)
+	for _, test := range []struct {
+		name, secrets string
+		want          int
+	}{
+		{"none", "", 500},
+		{"only commas", " , ", 500},
+		{"the one", oldSecret, 204},
+		{"the old one and the new one", fakeSecret + "," + oldSecret, 204},
+		{"with white space", "\n" + fakeSecret + ", " + oldSecret + "\n", 204},
+		{"without whsec_", strings.TrimPrefix(oldSecret, "whsec_"), 204},
+		{"another", fakeSecret, 400},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := newReceiver(t, test.secrets).send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+		})
+	}
+	for _, secrets := range []string{"whsec_c2hvcnQ=", "sk_test_x", "whsec_???", oldSecret + ",x"} {
+		_, err := clerkevent.NewReceiver(secrets, nil, nil)
+		if err == nil || strings.Contains(err.Error(), secrets) {
+			t.Errorf("%q: %v", secrets, err)
+		}
+	}
+}
+
+func FuzzReceiver(f *testing.F) {
+	handler, err := clerkevent.NewReceiver(fakeSecret, func(_ context.Context, e *clerkevent.Event) error {
+		if e.Subject == "" || e.ID == "" || e.At.IsZero() {
+			return fmt.Errorf("incomplete: %+v", e)
+		}
+		return nil
+	}, func(clerkevent.Reason, error) {})
+	if err != nil {
+		f.Fatal(err)
+	}
+	signer, err := standardwebhooks.NewWebhook(fakeSecret)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(`{"type":"user.created","timestamp":1795400000000,"data":{"id":"user_ada","email_addresses":[{"id":"idn_1","email_address":"a@example.com"}],"primary_email_address_id":"idn_1"}}`)
+	f.Add(`{"type":"session.ended","timestamp":1795400000000,"data":{"id":"sess_1","user_id":"user_ada"}}`)
+	f.Add(`{"type":"organizationMembership.deleted","timestamp":1795400000000,"data":{"id":"orgmem_1","organization":null}}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		now := time.Now()
+		signature, err := signer.Sign("msg_1", now, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		request.Header.Set("svix-id", "msg_1")
+		request.Header.Set("svix-timestamp", fmt.Sprint(now.Unix()))
+		request.Header.Set("svix-signature", signature)
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		if recorder.Code != 204 && recorder.Code != 400 {
+			t.Errorf("got %d", recorder.Code)
+		}
+	})
+}
+
+// told is a Revoker that notes what it is told.
+type told []string
+
+func (r *told) RefuseUser(id string, at time.Time) {
+	*r = append(*r, fmt.Sprint("refuse ", id, at.Unix()))
+}
+func (r *told) AdmitUser(id string, at time.Time) {
+	*r = append(*r, fmt.Sprint("admit ", id, at.Unix()))
+}
+func (r *told) RefuseSession(id string, at time.Time) {
+	*r = append(*r, fmt.Sprint("refuse ", id, at.Unix()))
+}
+
+func TestRevokerIsTold(t *testing.T) {
+	at := time.Unix(7, 0)
+	user := func(banned bool) *clerkevent.User { return &clerkevent.User{ID: "user_", Banned: banned} }
+	for _, test := range []struct {
+		event clerkevent.Event
+		want  string
+	}{
+		{clerkevent.Event{Type: clerkevent.UserCreated, User: user(false)}, "admit user_7"},
+		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(false)}, "admit user_7"},
+		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true)}, "refuse user_7"},
+		{clerkevent.Event{Type: clerkevent.UserDeleted, User: user(false)}, "refuse user_7"},
+		{clerkevent.Event{Type: clerkevent.SessionEnded, Session: &clerkevent.Session{ID: "sess_", UserID: "user_"}}, "refuse sess_7"},
+		{clerkevent.Event{Type: clerkevent.SessionRemoved, Session: &clerkevent.Session{ID: "sess_", UserID: "user_"}}, "refuse sess_7"},
+		{clerkevent.Event{Type: clerkevent.SessionRevoked, Session: &clerkevent.Session{ID: "sess_", UserID: "user_"}}, "refuse sess_7"},
+		{clerkevent.Event{Type: clerkevent.OrganizationDeleted, Organization: &clerkevent.Organization{ID: "org_"}}, ""},
+		{clerkevent.Event{Type: clerkevent.MembershipDeleted, Membership: &clerkevent.Membership{UserID: "user_"}}, ""},
+	} {
+		var r told
+		test.event.At = at
+		test.event.TellRevoker(&r)
+		if got := strings.Join(r, ", "); got != test.want {
+			t.Errorf("%s: %q, want %q", test.event.Type, got, test.want)
+		}
+	}
+}
