@@ -2,9 +2,11 @@ package fakeclerk
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +33,9 @@ func (s *Server) getToken(w http.ResponseWriter, r *http.Request) {
 			options = append(options, option(name, value))
 		}
 	}
+	if query.Has("org") {
+		options = slices.Insert(options, 0, ActiveOrganization(query.Get("org")))
+	}
 	user, ok := s.store.user(query.Get("user_id"))
 	if !ok && !query.Has("user_id") {
 		user, ok = s.store.userByEmail(query.Get("email"))
@@ -40,6 +45,10 @@ func (s *Server) getToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token, err := s.SessionToken(user.ID, options...)
+	if errors.Is(err, ErrUnknownMembership) {
+		http.Error(w, "org: the user is not a member of it", http.StatusNotFound)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

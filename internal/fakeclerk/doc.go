@@ -21,6 +21,32 @@
 //	POST   /v1/sessions/{id}/revoke
 //	POST   /v1/sessions/{id}/tokens
 //	POST   /v1/sessions/{id}/tokens/{template}
+//	POST   /v1/organizations
+//	GET    /v1/organizations/{id}
+//	PATCH  /v1/organizations/{id}
+//	DELETE /v1/organizations/{id}
+//	GET    /v1/organizations/{id}/memberships   role, user_id, limit, offset, order_by
+//	POST   /v1/organizations/{id}/memberships
+//	PATCH  /v1/organizations/{id}/memberships/{user_id}
+//	DELETE /v1/organizations/{id}/memberships/{user_id}
+//	POST   /v1/sign_in_tokens
+//
+// # Frontend API
+//
+// What Clerk's JavaScript needs to sign in with a ticket, to keep a session and its token fresh, to switch the
+// active organization and to sign out. Give it [Server.PublishableKey], and [Server.URL] as its proxyUrl. Pages
+// of every origin may ask, and the azp claim of a token is the origin that did. A browser is known by its dev
+// browser, in the query, and never by a cookie of this server.
+//
+//	GET    /v1/environment
+//	POST   /v1/dev_browser
+//	GET    /v1/client
+//	POST   /v1/client/sign_ins                  strategy=ticket, ticket
+//	GET    /v1/client/sessions/{id}
+//	POST   /v1/client/sessions/{id}/touch       active_organization_id
+//	POST   /v1/client/sessions/{id}/tokens      organization_id
+//	POST   /v1/client/sessions/{id}/end         or remove
+//	DELETE /v1/client/sessions                  as POST with _method=DELETE
 //
 // # Conveniences
 //
@@ -30,8 +56,11 @@
 //	GET    /token?email=ada@example.com         a session token as plain text
 //	         or ?user_id=user_noemail
 //	         &azp=http://localhost:3001         the azp claim; empty: none, as in a native app
+//	         &org=org_analytical                the active organization, by id or slug
 //	         &claims={"sts":"pending"}          merged into the claims; null deletes one
 //	         &headers={"typ":null}              merged into the header; null deletes a field
+//	GET    /ticket?email=ada@example.com        a sign-in ticket as plain text
+//	         or ?user_id=user_noemail
 //	PUT    /fakeclerk/faults                    {"route","kind","latency","duration","status","retry_after","body","count"}
 //	DELETE /fakeclerk/faults
 //	GET    /fakeclerk/requests                  {"total","routes":{"GET /v1/jwks":1}}
@@ -40,6 +69,21 @@
 //	DELETE /fakeclerk/keys/{kid}
 //	PUT    /fakeclerk/clock                     {"offset"}
 //	POST   /fakeclerk/users                     a [User]
+//	POST   /fakeclerk/sessions/{id}/end         signs a session out
+//	PUT    /fakeclerk/webhooks                  {"url"}
+//	POST   /fakeclerk/webhooks                  {"type","data"}: an event of any type
+//	GET    /fakeclerk/webhooks                  {"messages":[{"id","type","attempts":[{"status"}],"delivered"}]}
+//	POST   /fakeclerk/webhooks/{id}/resend
+//
+// # Webhooks
+//
+// With [Options].WebhookURL, or a URL set later, changes are sent there as Svix sends Clerk's events: signed
+// with [Server.WebhookSigningSecret], and repeated under the same svix-id until the answer is a success.
+//
+//	user.created, user.updated (also for a ban), user.deleted
+//	session.ended, session.revoked
+//	organization.created, organization.updated, organization.deleted
+//	organizationMembership.created, organizationMembership.updated, organizationMembership.deleted
 //
 // # Accounts
 //
@@ -49,4 +93,6 @@
 //	user_grace    grace@example.com
 //	user_noemail  no address
 //	user_banned   banned@example.com, banned
+//
+// In the organization org_analytical ("analytical"), user_ada is admin and user_grace member.
 package fakeclerk

@@ -36,6 +36,9 @@ func (s *Server) registerRoutes() {
 	s.api("POST /v1/sessions/{id}/tokens", s.createToken)
 	s.api("POST /v1/sessions/{id}/tokens/{template}", s.createTemplateToken)
 
+	s.organizationRoutes()
+	s.frontendRoutes()
+
 	s.api("/v1/", func(r *http.Request) (any, error) { return nil, errUnknownRoute(r) })
 
 	s.open("GET /token", s.getToken)
@@ -47,6 +50,7 @@ func (s *Server) registerRoutes() {
 	s.open("DELETE /fakeclerk/keys/{kid}", s.deleteKey)
 	s.open("PUT /fakeclerk/clock", s.putClock)
 	s.open("POST /fakeclerk/users", s.addUser)
+	s.webhookRoutes()
 	s.open("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, errUnknownRoute(r)) })
 }
 

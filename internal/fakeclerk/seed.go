@@ -26,4 +26,11 @@ func (s *Server) seed() {
 			panic("fakeclerk: seed: " + err.Error())
 		}
 	}
+	_, err := s.AddOrganization(Organization{ID: "org_analytical", Name: "Analytical", CreatedBy: "user_ada"})
+	if err == nil {
+		_, err = s.AddMembership("org_analytical", "user_grace", RoleMember)
+	}
+	if err != nil {
+		panic("fakeclerk: seed: " + err.Error())
+	}
 }

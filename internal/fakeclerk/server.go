@@ -31,6 +31,13 @@ type Options struct {
 	JWTTemplates map[string]func(User) map[string]any
 	// Now is the clock of tokens and timestamps. Default [time.Now].
 	Now func() time.Time
+	// WebhookURL is where events are sent, such as "http://127.0.0.1:4000/webhooks/clerk". Default: nowhere.
+	WebhookURL string
+	// WebhookSigningSecret signs them: "whsec_" and base64. Default: one that everybody knows.
+	WebhookSigningSecret string
+	// WebhookRetries are the waits before each further attempt to deliver an event. Default: Svix's, from
+	// 5 seconds to 10 hours.
+	WebhookRetries []time.Duration
 	// Logger receives one line a request: method, route, status and duration, never a token, a key or
 	// an email address. Default: no log.
 	Logger *slog.Logger
@@ -42,6 +49,10 @@ func (o Options) withDefaults() Options {
 	o.KeyID = cmp.Or(o.KeyID, "ins_fakeclerk")
 	o.Issuer = cmp.Or(o.Issuer, "https://fakeclerk.clerk.accounts.dev")
 	o.SecretKey = cmp.Or(o.SecretKey, "sk_test_fakeclerk")
+	o.WebhookSigningSecret = cmp.Or(o.WebhookSigningSecret, defaultWebhookSigningSecret)
+	if o.WebhookRetries == nil {
+		o.WebhookRetries = svixRetries
+	}
 	o.TokenLifetime = cmp.Or(o.TokenLifetime, time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -62,6 +73,10 @@ type Server struct {
 	keys   keyring
 	store  store
 	routes routeTable
+
+	organizations organizationStore
+	webhooks      webhookSender
+	frontend      frontendStore
 }
 
 // Start listens on a loopback address and serves until [Server.Close].
@@ -78,7 +93,11 @@ func Start(options Options) (*Server, error) {
 	s.seed()
 	s.registerRoutes()
 
-	if err := s.door.open(addr, s.routes.mux, options.Logger); err != nil {
+	if err := s.webhooks.open(options); err != nil {
+		return nil, fmt.Errorf("start fakeclerk: %w", err)
+	}
+	if err := s.door.open(addr, crossOrigin(s.routes.mux), options.Logger); err != nil {
+		s.webhooks.close()
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
 	s.url = "http://" + s.door.addr.String()
@@ -94,8 +113,12 @@ func (s *Server) SecretKey() string { return s.options.SecretKey }
 // Issuer is the iss claim of every token.
 func (s *Server) Issuer() string { return s.options.Issuer }
 
-// Close stops listening, ends every connection, hung requests included, and waits for all goroutines.
-func (s *Server) Close() error { return s.door.close() }
+// Close stops listening, ends every connection, hung requests included, gives up the webhooks that are not
+// delivered, and waits for all goroutines.
+func (s *Server) Close() error {
+	s.webhooks.close()
+	return s.door.close()
+}
 
 // SetClockOffset makes the server's clock wrong: iat, nbf and exp of the tokens signed from now on
 // are shifted by offset.

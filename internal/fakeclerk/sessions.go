@@ -8,7 +8,8 @@ import (
 // Values of Session.Status.
 const (
 	SessionActive  = "active"
-	SessionRevoked = "revoked"
+	SessionRevoked = "revoked" // by an admin, or because the user was banned
+	SessionEnded   = "ended"   // signed out
 )
 
 // Session is a sign-in of a user on one client.
@@ -32,10 +33,26 @@ func newSession(user *User, now time.Time) *Session {
 	return session
 }
 
-func (session *Session) revoke(now time.Time) {
+func (session *Session) end(status string, now time.Time) {
 	if session.Status == SessionActive {
-		session.Status, session.UpdatedAt = SessionRevoked, now
+		session.Status, session.UpdatedAt = status, now
 	}
+}
+
+// EndSession signs a session out. Tokens already signed stay valid until they expire. It fails with
+// [ErrUnknownSession].
+func (s *Server) EndSession(id string) error {
+	_, err := s.changeSession(id, SessionEnded)
+	return err
+}
+
+func (s *Server) changeSession(id, status string) (Session, error) {
+	session, ok := s.store.endSession(id, status, s.now())
+	if !ok {
+		return Session{}, ErrUnknownSession
+	}
+	s.announceSession(session)
+	return session, nil
 }
 
 // sessionJSON is Clerk's Session resource: https://clerk.com/docs/reference/backend-api/model/session.
@@ -141,8 +158,8 @@ func (s *Server) getSession(r *http.Request) (any, error) {
 // revokeSession answers POST /v1/sessions/{id}/revoke.
 func (s *Server) revokeSession(r *http.Request) (any, error) {
 	id := r.PathValue("id")
-	session, ok := s.store.revokeSession(id, s.now())
-	if !ok {
+	session, err := s.changeSession(id, SessionRevoked)
+	if err != nil {
 		return nil, errNotFound("session", id)
 	}
 	return newSessionJSON(session), nil

@@ -147,8 +147,13 @@ func (st *store) deleteUser(id string) error {
 	return nil
 }
 
-// addSession starts a session, revoked at once for a banned user.
+// addSession starts a session on a client of its own, revoked at once for a banned user.
 func (st *store) addSession(userID string, now time.Time) (Session, User, error) {
+	return st.addClientSession(userID, newID("client"), now)
+}
+
+// addClientSession starts a session on a client that may have others.
+func (st *store) addClientSession(userID, clientID string, now time.Time) (Session, User, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	user, ok := st.userByID[userID]
@@ -156,6 +161,7 @@ func (st *store) addSession(userID string, now time.Time) (Session, User, error)
 		return Session{}, User{}, ErrUnknownUser
 	}
 	session := newSession(user, now)
+	session.ClientID = clientID
 	st.sessions[session.ID] = session
 	st.order = append(st.order, session.ID)
 	return *session, user.clone(), nil
@@ -199,14 +205,14 @@ func (st *store) session(id string) (Session, bool) {
 	return *session, true
 }
 
-func (st *store) revokeSession(id string, now time.Time) (Session, bool) {
+func (st *store) endSession(id, status string, now time.Time) (Session, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	session, ok := st.sessions[id]
 	if !ok {
 		return Session{}, false
 	}
-	session.revoke(now)
+	session.end(status, now)
 	return *session, true
 }
 
@@ -215,7 +221,7 @@ func (st *store) revokeSessionsOf(userID string, now time.Time) {
 	defer st.mu.Unlock()
 	for _, session := range st.sessions {
 		if session.UserID == userID {
-			session.revoke(now)
+			session.end(SessionRevoked, now)
 		}
 	}
 }

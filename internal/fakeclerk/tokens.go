@@ -28,6 +28,8 @@ type TokenOption func(*token)
 type token struct {
 	header, claims map[string]any
 	key            *rsa.PrivateKey
+	server         *Server
+	err            error // of an option that cannot be met
 }
 
 // Claim sets a claim, Clerk's own included. A nil value deletes it.
@@ -124,12 +126,16 @@ func (s *Server) sign(header, claims map[string]any, options ...TokenOption) (st
 		header: map[string]any{"alg": "RS256", "kid": key.id, "typ": "JWT"},
 		claims: claims,
 		key:    key.private,
+		server: s,
 	}
 	for name, value := range header {
 		setOrDelete(t.header, name, value)
 	}
 	for _, option := range options {
 		option(t)
+	}
+	if t.err != nil {
+		return "", fmt.Errorf("sign token: %w", t.err)
 	}
 	signed, err := t.sign()
 	if err != nil {

@@ -56,10 +56,11 @@ func (u *User) hasEmailAddress(email string) bool {
 	})
 }
 
-// Errors of the methods that change users.
+// Errors of the methods that change users and sessions.
 var (
-	ErrUnknownUser = errors.New("unknown user")
-	ErrUserExists  = errors.New("user id or email address is taken")
+	ErrUnknownUser    = errors.New("unknown user")
+	ErrUserExists     = errors.New("user id or email address is taken")
+	ErrUnknownSession = errors.New("unknown session")
 )
 
 // AddUser adds an account and returns it with its ids. As when Clerk creates a user, the first address
@@ -75,6 +76,7 @@ func (s *Server) AddUser(user User) (User, error) {
 	if err := s.store.addUser(user); err != nil {
 		return User{}, fmt.Errorf("add user: %w", err)
 	}
+	s.announce("user.created", newUserJSON(user))
 	return user, nil
 }
 
@@ -99,14 +101,18 @@ func (s *Server) changeUser(id string, change func(*User)) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("update user: %w", err)
 	}
+	s.announce("user.updated", newUserJSON(user))
 	return user, nil
 }
 
 // DeleteUser removes an account and its sessions. It fails with [ErrUnknownUser].
 func (s *Server) DeleteUser(id string) error {
+	user, _ := s.store.user(id)
 	if err := s.store.deleteUser(id); err != nil {
 		return fmt.Errorf("delete user: %w", err)
 	}
+	s.organizations.removeUser(id)
+	s.announce("user.deleted", deletedJSON{Object: "user", ID: id, ExternalID: user.ExternalID, Deleted: true})
 	return nil
 }
 

@@ -1,0 +1,119 @@
+// The browser that the suite drives, and what every test does with it.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+
+import { chromium } from 'playwright-core';
+
+/** env is where the servers are that browser_test.go started. */
+export const env = {
+  page: process.env.PAGE_URL,
+  foreignPage: process.env.FOREIGN_PAGE_URL,
+  hostedPage: process.env.HOSTED_PAGE_URL,
+  clerk: process.env.CLERK_URL,
+  api: process.env.API_URL,
+  control: process.env.CONTROL_URL,
+};
+
+const flags = [
+  '--no-sandbox', // the tests may run as root
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // Chromium itself asks Google about accounts and the like, whatever the flags. Nothing gets out.
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1',
+];
+
+let browser;
+
+/** useBrowser starts a browser for the tests of a file, and checks in the end that it asked nobody but this machine. */
+export function useBrowser() {
+  const folder = mkdtempSync(join(tmpdir(), 'browser-'));
+  const netLog = join(folder, 'net-log.json');
+  before(async () => {
+    browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM,
+      args: [...flags, `--log-net-log=${netLog}`],
+    });
+  });
+  after(async () => {
+    await browser?.close();
+    const foreign = requestsBeyondLoopback(readFileSync(netLog, 'utf8'));
+    rmSync(folder, { recursive: true, force: true });
+    assert.deepEqual(foreign, [], 'requests that left this machine');
+  });
+}
+
+/**
+ * requestsBeyondLoopback reads Chromium's own log of every request, those of workers included, and leaves out what
+ * Chromium asks for itself: that has no origin as its initiator, and no frame.
+ */
+function requestsBeyondLoopback(netLog) {
+  const urls = JSON.parse(netLog)
+    .events.map((event) => event.params)
+    .filter((params) => params?.url && params.initiator) // the start of a request
+    .filter((params) => params.initiator !== 'not an origin' || params.request_type.includes('frame'))
+    .map((params) => params.url)
+    .filter((url) => /^(https?|wss?):/.test(url));
+  assert.ok(urls.some((url) => url.startsWith(env.api)), 'the network log has the requests to the backend');
+  return [...new Set(urls)].filter((url) => !['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname));
+}
+
+/** open opens a page with cookies of its own, and closes it after the test. Its requests are kept in page.sent. */
+export async function open(t, { url = env.page, ...options } = {}) {
+  const context = await browser.newContext({ ...options, permissions: ['clipboard-read', 'clipboard-write'] });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  page.sent = [];
+  page.problems = [];
+  page.on('request', (request) => page.sent.push(request));
+  page.on('requestfailed', (request) => page.problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+  page.on('response', (response) => {
+    if (response.status() >= 400) page.problems.push(`${response.url()}: ${response.status()}`);
+  });
+  page.on('pageerror', (error) => page.problems.push(String(error)));
+  await page.goto(url);
+  return page;
+}
+
+export async function signIn(page, name = 'Ada Lovelace') {
+  await page.getByRole('button', { name }).click();
+  await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+}
+
+/** says waits until the page shows the text. */
+export const says = (page, text) => page.getByText(text).first().waitFor();
+
+/** profileRequests are the requests for the profile, preflights left out, with the token that each carried. */
+export function profileRequests(page) {
+  return page.sent
+    .filter((request) => request.url() === `${env.api}/user/profile` && request.method() === 'GET')
+    .map((request) => {
+      const [, token] = request.headers().authorization?.match(/^Bearer (.+)$/) ?? [];
+      return { request, token, claims: token && claimsOf(token) };
+    });
+}
+
+export function claimsOf(token) {
+  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+}
+
+/** eventually waits until the condition holds. */
+export async function eventually(what, condition, timeout = 60_000) {
+  for (const end = Date.now() + timeout; !(await condition()); await wait(50)) {
+    assert.ok(Date.now() < end, `never: ${what}`);
+  }
+}
+
+/** control tells the Go side to do something, such as "backend/down". */
+export async function control(action) {
+  const response = await fetch(`${env.control}/${action}`, { method: 'POST' });
+  assert.ok(response.ok, `${action}: ${response.status} ${await response.text()}`);
+}

@@ -1,0 +1,173 @@
+// Package browser drives the page of web/ in a real browser, against the stand-in for Clerk and the backend behind
+// one of two doors: by default the standalone one, in this process, and with BROWSER_BACKEND=encore the app under
+// encore run.
+//
+// It needs Node, Chromium (CHROMIUM names another than the one in the PATH), the built page and the suite's own
+// packages: npm --prefix test/browser ci. Where one is missing it skips, or fails with BROWSER_TESTS=required.
+package browser
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"encore.app/internal/fakeclerk"
+	"encore.app/internal/page"
+)
+
+const (
+	// tokenLifetime is short, so that a session goes through many tokens. Clerk's JavaScript renews a token 17
+	// seconds before it expires, and one that lives for less only when 5 seconds are left.
+	tokenLifetime = 20 * time.Second
+	suiteTimeout  = 8 * time.Minute
+	built         = "../../web/dist"
+
+	// hostedKey is of no instance: the suite answers for its host, which is example.clerk.accounts.dev.
+	hostedKey = "pk_test_ZXhhbXBsZS5jbGVyay5hY2NvdW50cy5kZXYk"
+)
+
+// TestPage runs the suite.
+func TestPage(t *testing.T) {
+	w := start(t, addresses{}, tokenLifetime)
+	w.run(t, "sign_in.test.mjs", "refusals.test.mjs", "hosted.test.mjs", "accessibility.test.mjs")
+}
+
+// TestClient fails where web/src/client.ts is not what the endpoints give.
+func TestClient(t *testing.T) {
+	for _, program := range []string{"encore", "node"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s in the PATH", program)
+		}
+	}
+	said, err := exec.CommandContext(t.Context(), "node", "../../web/scripts/client.mjs", "--check").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+}
+
+// TestScreenshots renews web/screenshots, only when asked to.
+func TestScreenshots(t *testing.T) {
+	if os.Getenv("SCREENSHOTS") == "" {
+		t.Skip("SCREENSHOTS=1 renews web/screenshots")
+	}
+	// The addresses of cmd/dev, which are to be seen.
+	w := start(t, addresses{page: "127.0.0.1:3001", api: "127.0.0.1:4000"}, time.Minute)
+	w.run(t, "screenshots.mjs")
+}
+
+// world is the servers that the browser talks to.
+type world struct {
+	page, foreignPage, hostedPage, clerk, api, control string
+}
+
+// addresses are where to listen, free ports where they are empty.
+type addresses struct{ page, api string }
+
+// start starts the servers, or ends the test where something that they need is missing.
+func start(t *testing.T, at addresses, lifetime time.Duration) world {
+	t.Helper()
+	if missing := missing(); missing != "" {
+		if os.Getenv("BROWSER_TESTS") == "required" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	clerk, err := fakeclerk.Start(fakeclerk.Options{TokenLifetime: lifetime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = clerk.Close() })
+
+	gate := newGate(t, cmp.Or(at.api, "127.0.0.1:0"))
+	w := world{clerk: clerk.URL(), api: localhost(t, gate.address)}
+	handler := page.Handler(built, func() page.Config { return page.ForStandIn(clerk, w.api) })
+	w.page = serve(t, cmp.Or(at.page, "127.0.0.1:0"), handler)
+	w.foreignPage = serve(t, "127.0.0.1:0", handler)
+	w.hostedPage = serve(t, "127.0.0.1:0", page.Handler(built, func() page.Config {
+		return page.Config{PublishableKey: hostedKey, APIURL: w.api}
+	}))
+	w.control = serve(t, "127.0.0.1:0", gate.control())
+	gate.leadTo(openDoor(t, clerk, []string{w.page, w.hostedPage}))
+	return w
+}
+
+// missing says what the suite lacks, if anything.
+func missing() string {
+	if _, err := exec.LookPath("node"); err != nil {
+		return "no node in the PATH"
+	}
+	if chromium() == "" {
+		return "no chromium in the PATH (Debian: apt-get install chromium), and CHROMIUM is not set"
+	}
+	if !page.Built(built) {
+		return "the page is not built: " + page.Build
+	}
+	if _, err := os.Stat("node_modules/playwright-core"); err != nil {
+		return "no Playwright: npm --prefix test/browser ci"
+	}
+	return ""
+}
+
+func chromium() string {
+	if program := os.Getenv("CHROMIUM"); program != "" {
+		return program
+	}
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if program, err := exec.LookPath(name); err == nil {
+			return program
+		}
+	}
+	return ""
+}
+
+// serve serves at a loopback address.
+func serve(t *testing.T, address string, handler http.Handler) (url string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	return localhost(t, listener.Addr().String())
+}
+
+// localhost is the URL of a server by that name. For a page it has to be one name throughout: its origin is its
+// tokens' azp claim.
+func localhost(t *testing.T, address string) (url string) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://localhost:" + port
+}
+
+// run runs files of the suite in Node.
+func (w world) run(t *testing.T, files ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), suiteTimeout)
+	defer cancel()
+	arguments := append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)
+	command := exec.CommandContext(ctx, "node", arguments...)
+	command.Env = append(os.Environ(),
+		"PAGE_URL="+w.page, "FOREIGN_PAGE_URL="+w.foreignPage, "HOSTED_PAGE_URL="+w.hostedPage,
+		"CLERK_URL="+w.clerk, "API_URL="+w.api, "CONTROL_URL="+w.control, "CHROMIUM="+chromium(),
+	)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
+	said, err := command.CombinedOutput()
+	t.Logf("%s", said)
+	if err != nil {
+		t.Fatal(errors.Join(ctx.Err(), err))
+	}
+}

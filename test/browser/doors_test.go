@@ -1,0 +1,121 @@
+package browser
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"encore.app/auth/clerkauth"
+	"encore.app/internal/fakeclerk"
+	"encore.app/internal/standalone"
+)
+
+// openDoor starts the backend that BROWSER_BACKEND names, which accepts tokens given to those authorized parties,
+// and returns its address.
+func openDoor(t *testing.T, clerk *fakeclerk.Server, parties []string) (address string) {
+	t.Helper()
+	switch backend := os.Getenv("BROWSER_BACKEND"); backend {
+	case "", "standalone":
+		return openStandalone(t, clerk, parties)
+	case "encore":
+		return openEncore(t, clerk, parties)
+	default:
+		t.Fatalf("BROWSER_BACKEND=%s: it is standalone or encore", backend)
+		return ""
+	}
+}
+
+func openStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
+	t.Helper()
+	authenticator, err := clerkauth.New(clerkauth.Options{
+		SecretKey:         clerk.SecretKey(),
+		APIURL:            clerk.URL(),
+		AuthorizedParties: parties,
+		Issuer:            clerk.Issuer(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(standalone.Handler(authenticator, nil))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// openEncore runs the app where it is: what this suite needs to be different, the environment says.
+func openEncore(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := os.Create(filepath.Join(t.TempDir(), "encore-run.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("encore", "run", "--browser=never", "--listen="+host, "--port="+port)
+	command.Dir = root
+	command.Stdout, command.Stderr = output, output
+	command.Env = append(os.Environ(),
+		"CLERK_API_URL="+clerk.URL(),
+		"CLERK_SECRET_KEY="+clerk.SecretKey(),
+		"CLERK_ISSUER="+clerk.Issuer(),
+		"CLERK_AUTHORIZED_PARTIES="+strings.Join(parties, ","),
+	)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Signal(os.Interrupt)
+		_ = command.Wait()
+		_ = output.Close()
+	})
+	if err := awaitAnswer(t, "http://"+address+"/user/profile"); err != nil {
+		said, _ := os.ReadFile(output.Name())
+		t.Fatalf("encore run: %v\n%s", err, said)
+	}
+	return address
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func awaitAnswer(t *testing.T, url string) error {
+	t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(5 * time.Minute) // the first build compiles Encore's runtime
+	for {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			return response.Body.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return fmt.Errorf("does not answer: %w", err)
+		}
+	}
+}

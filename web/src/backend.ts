@@ -1,0 +1,65 @@
+import { useAuth, useClerk } from '@clerk/react';
+import { useCallback, useEffect, useReducer, useState, useSyncExternalStore } from 'react';
+
+import Client, { isAPIError, type user } from './client';
+
+/** How long to wait before asking again, in milliseconds, where only waiting helps. */
+const RETRY_AFTER = 2000;
+
+/** Answer is what came of asking the backend who is calling. */
+export type Answer =
+  | { kind: 'asking' }
+  | { kind: 'profile'; token: string; profile: user.Profile; took: number }
+  | { kind: 'refused'; token: string; status: number; code: string; message: string }
+  | { kind: 'unreachable' }
+  | { kind: 'no-token'; message: string };
+
+/** useSessionToken is the newest session token that Clerk's JavaScript holds. It renders again for each. */
+export function useSessionToken(): string | null {
+  const clerk = useClerk();
+  const subscribe = useCallback((changed: () => void) => clerk.addListener(changed), [clerk]);
+  return useSyncExternalStore(subscribe, () => clerk.session?.lastActiveToken?.getRawString() ?? null);
+}
+
+/** useProfile asks GET /user/profile with each new session token, and again when ask is called. */
+export function useProfile(apiUrl: string): [answer: Answer, ask: () => void] {
+  const { getToken } = useAuth();
+  const token = useSessionToken();
+  const [times, ask] = useReducer((n: number) => n + 1, 0);
+  const [answer, setAnswer] = useState<Answer>({ kind: 'asking' });
+
+  useEffect(() => {
+    let current = true;
+    askProfile(apiUrl, getToken).then((answer) => current && setAnswer(answer));
+    return () => {
+      current = false;
+    };
+  }, [apiUrl, getToken, token, times]);
+
+  useEffect(() => {
+    const waits = answer.kind === 'unreachable' || (answer.kind === 'refused' && answer.status === 503);
+    if (!waits) return;
+    const timer = setTimeout(ask, RETRY_AFTER);
+    return () => clearTimeout(timer);
+  }, [answer]);
+
+  return [answer, ask];
+}
+
+async function askProfile(apiUrl: string, getToken: () => Promise<string | null>): Promise<Answer> {
+  let token: string;
+  try {
+    token = (await getToken()) ?? '';
+  } catch (error) {
+    return { kind: 'no-token', message: error instanceof Error ? error.message : String(error) };
+  }
+  const client = new Client(apiUrl, { auth: { Authorization: `Bearer ${token}` } });
+  const start = performance.now();
+  try {
+    const profile = await client.user.GetProfile();
+    return { kind: 'profile', token, profile, took: Math.round(performance.now() - start) };
+  } catch (error) {
+    if (!isAPIError(error)) return { kind: 'unreachable' }; // fetch had no answer
+    return { kind: 'refused', token, status: error.status, code: error.code, message: error.message };
+  }
+}
