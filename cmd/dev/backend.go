@@ -140,7 +140,8 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 	return b, nil
 }
 
-// awaitAnswer waits until the backend answers anything at all.
+// awaitAnswer waits until the backend itself answers. Encore answers 502 in its
+// place while it starts.
 func (b *backend) awaitAnswer(ctx context.Context, url string) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -149,8 +150,9 @@ func (b *backend) awaitAnswer(ctx context.Context, url string) error {
 		if err != nil {
 			return err
 		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			return response.Body.Close()
+		response, err := http.DefaultClient.Do(request)
+		if err == nil && response.Body.Close() == nil && response.StatusCode != http.StatusBadGateway {
+			return nil
 		}
 		select {
 		case err := <-b.failed:

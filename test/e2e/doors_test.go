@@ -133,8 +133,9 @@ func awaitAnswer(url string) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for time.Now().Before(deadline) {
-		if response, err := http.Get(url); err == nil {
-			return response.Body.Close()
+		// Encore answers 502 while the app is starting.
+		if response, err := http.Get(url); err == nil && response.Body.Close() == nil && response.StatusCode != http.StatusBadGateway {
+			return nil
 		}
 		<-tick.C
 	}
