@@ -35,7 +35,7 @@ func TestDecision(t *testing.T) {
 		}
 	}
 	t.Logf("CONFORMANCE_SEED=%d", seed)
-	reference := startReference(t)
+	reference := startNode(t, "reference.mjs")
 	now := time.Now().Truncate(time.Second)
 	k := keys{clerk: newKey(t), other: newKey(t)}
 	clerk, err := fakeclerk.Start(fakeclerk.Options{SigningKey: k.clerk, KeyID: keyID, Now: func() time.Time { return now }})

@@ -49,15 +49,16 @@ func install() error {
 	return nil
 }
 
-// reference is @clerk/backend in a process of its own.
-type reference struct {
+// node is a script that asks @clerk/backend, in a process of its own: a question
+// a line, and for each an answer.
+type node struct {
 	questions *json.Encoder
 	answers   *json.Decoder
 }
 
-func startReference(t *testing.T) *reference {
+func startNode(t *testing.T, script string) *node {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "node", "reference.mjs")
+	command := exec.CommandContext(t.Context(), "node", script)
 	var complaints bytes.Buffer
 	command.Stderr = &complaints
 	in, err := command.StdinPipe()
@@ -78,16 +79,16 @@ func startReference(t *testing.T) *reference {
 			t.Logf("@clerk/backend printed:\n%s", complaints.Bytes()[:min(complaints.Len(), 4096)])
 		}
 	})
-	return &reference{questions: json.NewEncoder(in), answers: json.NewDecoder(bufio.NewReader(out))}
+	return &node{questions: json.NewEncoder(in), answers: json.NewDecoder(bufio.NewReader(out))}
 }
 
 // ask puts one question, and decodes the answer.
-func (r *reference) ask(t *testing.T, question, answer any) {
+func (n *node) ask(t *testing.T, question, answer any) {
 	t.Helper()
-	if err := r.questions.Encode(question); err != nil {
+	if err := n.questions.Encode(question); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.answers.Decode(answer); err != nil {
+	if err := n.answers.Decode(answer); err != nil {
 		t.Fatalf("@clerk/backend answers nothing: %v", err)
 	}
 }
@@ -103,8 +104,8 @@ type configuration struct {
 	Now int64 `json:"now,omitempty"`
 }
 
-func (r *reference) configure(t *testing.T, c configuration) {
+func (n *node) configure(t *testing.T, c configuration) {
 	t.Helper()
 	var done struct{}
-	r.ask(t, map[string]any{"configure": c}, &done)
+	n.ask(t, map[string]any{"configure": c}, &done)
 }

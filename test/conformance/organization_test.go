@@ -1,15 +1,12 @@
 package conformance
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -116,56 +113,18 @@ func ours(t *testing.T, authenticator *clerkauth.Authenticator, token string, ch
 	return g
 }
 
-// javascript asks @clerk/backend, in one process for the whole test.
-type javascript struct {
-	questions *json.Encoder
-	answers   *json.Decoder
-}
-
-func startJavaScript(t *testing.T) *javascript {
+// grants asks what @clerk/backend reads in a token or webhook.
+func grants(t *testing.T, js *node, question any) granted {
 	t.Helper()
-	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("node is not on PATH")
-	}
-	if _, err := os.Stat("node_modules/@clerk/backend"); err != nil {
-		t.Skip("@clerk/backend is not installed: npm ci, in test/conformance")
-	}
-	command := exec.CommandContext(t.Context(), "node", "organization.mjs")
-	command.Stderr = os.Stderr
-	in, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = command.Wait()
-	})
-	return &javascript{questions: json.NewEncoder(in), answers: json.NewDecoder(bufio.NewReader(out))}
-}
-
-func (j *javascript) ask(t *testing.T, question any) granted {
-	t.Helper()
-	if err := j.questions.Encode(question); err != nil {
-		t.Fatal(err)
-	}
 	var g granted
-	if err := j.answers.Decode(&g); err != nil {
-		t.Fatal(err)
-	}
+	js.ask(t, question, &g)
 	return g
 }
 
 // both starts a stand-in for Clerk and the two who judge its tokens.
-func both(t *testing.T) (*fakeclerk.Server, *javascript, *clerkauth.Authenticator) {
+func both(t *testing.T) (*fakeclerk.Server, *node, *clerkauth.Authenticator) {
 	t.Helper()
-	js := startJavaScript(t)
+	js := startNode(t, "organization.mjs")
 	clerk, err := fakeclerk.Start(fakeclerk.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +134,7 @@ func both(t *testing.T) (*fakeclerk.Server, *javascript, *clerkauth.Authenticato
 	if err != nil {
 		t.Fatal(err)
 	}
-	js.ask(t, map[string]string{"jwtKey": clerk.PublicKeyPEM()})
+	grants(t, js, map[string]string{"jwtKey": clerk.PublicKeyPEM()})
 	return clerk, js, authenticator
 }
 
@@ -206,7 +165,7 @@ func TestGrantsAreThoseOfClerk(t *testing.T) {
 			checks = append(checks, randomCheck(r))
 		}
 		token := sign(t, clerk, c)
-		theirs := js.ask(t, map[string]any{"token": token, "checks": checks})
+		theirs := grants(t, js, map[string]any{"token": token, "checks": checks})
 		mine := ours(t, authenticator, token, checks)
 		if mine.String() != theirs.String() {
 			t.Errorf("claims %s, checks %s\nours   %v\ntheirs %v (%s)", asJSON(c), asJSON(checks), mine, theirs, theirs.Refused)
@@ -387,7 +346,7 @@ func TestOddTokensNeverGrantMore(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			token := sign(t, clerk, test.claims)
-			theirs := js.ask(t, map[string]any{"token": token, "checks": checks})
+			theirs := grants(t, js, map[string]any{"token": token, "checks": checks})
 			mine := ours(t, authenticator, token, checks)
 			stricter := false
 			for i, has := range mine.Has {
@@ -408,7 +367,7 @@ func TestOddTokensNeverGrantMore(t *testing.T) {
 // TestClerkAcceptsTheStandInsWebhooks lets @clerk/backend's verifyWebhook judge
 // what the stand-in sends, as it is sent.
 func TestClerkAcceptsTheStandInsWebhooks(t *testing.T) {
-	js := startJavaScript(t)
+	js := startNode(t, "organization.mjs")
 	type delivery struct {
 		header http.Header
 		body   []byte
@@ -433,7 +392,7 @@ func TestClerkAcceptsTheStandInsWebhooks(t *testing.T) {
 		for name := range d.header {
 			headers[name] = d.header.Get(name)
 		}
-		return js.ask(t, map[string]any{"webhook": map[string]any{"headers": headers, "body": string(d.body), "secret": clerk.WebhookSigningSecret()}})
+		return grants(t, js, map[string]any{"webhook": map[string]any{"headers": headers, "body": string(d.body), "secret": clerk.WebhookSigningSecret()}})
 	}
 	for eventType, change := range map[string]func(){
 		"user.created":                   func() { _, _ = clerk.AddUser(fakeclerk.User{ID: "user_new", FirstName: "Zoë"}) },

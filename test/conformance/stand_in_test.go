@@ -14,7 +14,7 @@ func TestStandIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer clerk.Close()
-	reference := startReference(t)
+	reference := startNode(t, "reference.mjs")
 	call := func(name string, arguments ...any) answered {
 		t.Helper()
 		var a answered
