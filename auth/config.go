@@ -3,8 +3,6 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"encore.dev"
@@ -54,7 +52,7 @@ func authenticatorOptions(environment encore.EnvironmentMeta) (clerkauth.Options
 		}
 	}
 	if environment.Cloud == encore.CloudLocal {
-		fromEnvironment(&o)
+		o.ReadEnvironment()
 	}
 	if o.SecretKey == "" {
 		return o, errors.New("the secret ClerkSecretKey is not set: run `encore secret set --type dev,local ClerkSecretKey`" +
@@ -67,23 +65,4 @@ func authenticatorOptions(environment encore.EnvironmentMeta) (clerkauth.Options
 		rlog.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
 	}
 	return o, nil
-}
-
-// fromEnvironment lets the variables that Clerk's own SDKs read win over the
-// config. It is for a developer's machine only: a deployed app must not be
-// pointed at anything but Clerk.
-func fromEnvironment(o *clerkauth.Options) {
-	for name, into := range map[string]*string{
-		"CLERK_SECRET_KEY": &o.SecretKey,
-		"CLERK_JWT_KEY":    &o.JWTKey,
-		"CLERK_API_URL":    &o.APIURL,
-		"CLERK_ISSUER":     &o.Issuer,
-	} {
-		if value, ok := os.LookupEnv(name); ok {
-			*into = value
-		}
-	}
-	if parties, ok := os.LookupEnv("CLERK_AUTHORIZED_PARTIES"); ok {
-		o.AuthorizedParties = strings.FieldsFunc(parties, func(r rune) bool { return r == ',' || r == ' ' })
-	}
 }

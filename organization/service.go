@@ -2,7 +2,6 @@ package organization
 
 import (
 	"errors"
-	"os"
 
 	"encore.dev"
 	"encore.dev/beta/errs"
@@ -27,11 +26,7 @@ type Service struct {
 func initService() (*Service, error) {
 	options := clerkauth.Options{SecretKey: secrets.ClerkSecretKey}
 	if encore.Meta().Environment.Cloud == encore.CloudLocal {
-		// The variables that Clerk's own SDKs read, as in the service auth.
-		if key, ok := os.LookupEnv("CLERK_SECRET_KEY"); ok {
-			options.SecretKey = key
-		}
-		options.APIURL = os.Getenv("CLERK_API_URL")
+		options.ReadEnvironment()
 	}
 	members, err := clerkauth.NewMembers(options)
 	if err != nil {
