@@ -63,7 +63,10 @@ async function openHosted(t) {
     if (body.display_config) body.display_config.sign_in_url = `${portal}/sign-in`;
     return route.fulfill({ status: response.status, headers: Object.fromEntries(response.headers), json: body });
   });
-  await page.route(`${portal}/**`, (route) => route.fulfill({ contentType: 'text/html', body: 'Clerk signs in here.' }));
+  await page.route(`${portal}/**`, (route) => route.fulfill({
+    contentType: 'text/html',
+    body: '<link rel="icon" href="data:,">Clerk signs in here.', // no icon, or Chromium asks for one past this route
+  }));
   await page.route('https://clerk-telemetry.com/**', (route) => route.fulfill({ status: 204 }));
   await page.goto(env.hostedPage);
   return page;
