@@ -149,8 +149,6 @@ func parseHeader(token string) (header, Reason) {
 	switch {
 	case token == "":
 		return h, ReasonMissingToken
-	case len(token) > MaxTokenBytes:
-		return h, ReasonTooLarge
 	case !isCompact(token):
 		return h, ReasonMalformed
 	}
