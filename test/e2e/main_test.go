@@ -81,7 +81,13 @@ var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 // ask calls GET path with the Authorization header, or without it when empty.
 func ask(t testing.TB, path, authorization string) answer {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodGet, w.api+path, nil)
+	return send(t, http.MethodGet, path, authorization)
+}
+
+// send calls the backend, with the Authorization header where it is not empty.
+func send(t testing.TB, method, path, authorization string) answer {
+	t.Helper()
+	request, err := http.NewRequest(method, w.api+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
