@@ -103,8 +103,9 @@ type Revoker interface {
 }
 
 // TellRevoker passes on what the event means for who may come in: users who were
-// deleted or banned and sessions that are over are refused; of any other user,
-// what is remembered is dropped. To do it twice changes nothing.
+// deleted or banned and sessions that are over are refused; of users who were
+// updated, what is remembered is dropped. Of one who was created, what may have
+// been loaded since is as new as the event. To do it twice changes nothing.
 func (e *Event) TellRevoker(r Revoker) {
 	switch {
 	case e.Session != nil:
@@ -112,7 +113,7 @@ func (e *Event) TellRevoker(r Revoker) {
 	case e.User == nil:
 	case e.Type == UserDeleted, e.User.Banned:
 		r.RefuseUser(e.User.ID, e.At)
-	default:
+	case e.Type == UserUpdated:
 		r.AdmitUser(e.User.ID, e.At)
 	}
 }
