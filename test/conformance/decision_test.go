@@ -3,13 +3,17 @@ package conformance
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	mathrand "math/rand/v2"
 	"os"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/cryptotest"
+	"text/tabwriter"
 	"time"
 
 	"encore.app/auth/clerkauth"
@@ -23,9 +27,38 @@ const (
 	changed      = 300
 )
 
+// instant is when the clocks of both sides stand still.
+var instant = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+// setups are how both sides are configured alike.
+var setups = []struct {
+	name        string
+	networkless bool
+	parties     []string
+	now         time.Time
+}{
+	{"JWKS, azp", false, parties, instant},
+	{"JWKS", false, nil, instant},
+	{"PEM, azp", true, parties, instant},
+	{"PEM", true, nil, instant},
+	{"PEM, azp, +0.5 s", true, parties, instant.Add(500 * time.Millisecond)},
+}
+
+var parties = []string{fakeclerk.DefaultAuthorizedParty, "https://second.example"}
+
+// Rows of the summary.
+const (
+	acceptedByBoth  = "accepted by both"
+	refusedByBoth   = "refused by both"
+	laxer           = "laxer: accepted by us alone"
+	anotherCaller   = "accepted by both, as different callers"
+	unnamedStricter = "stricter, without a name"
+)
+
 // TestDecision gives the same tokens to @clerk/backend and to this project.
 // What the reference refuses we refuse; what only we refuse has a name in the
-// list of stricter cases.
+// list of stricter cases; what both accept belongs to the same caller; and
+// tokens as Clerk makes them are accepted.
 func TestDecision(t *testing.T) {
 	seed := uint64(20261123)
 	if given := os.Getenv("CONFORMANCE_SEED"); given != "" {
@@ -36,91 +69,103 @@ func TestDecision(t *testing.T) {
 	}
 	t.Logf("CONFORMANCE_SEED=%d", seed)
 	reference := startNode(t, "reference.mjs")
-	now := time.Now().Truncate(time.Second)
+
+	cryptotest.SetGlobalRandom(t, seed) // the same keys, and so the same tokens
 	k := keys{clerk: newKey(t), other: newKey(t)}
-	clerk, err := fakeclerk.Start(fakeclerk.Options{SigningKey: k.clerk, KeyID: keyID, Now: func() time.Time { return now }})
+	clerk, err := fakeclerk.Start(fakeclerk.Options{SigningKey: k.clerk, KeyID: keyID, Now: func() time.Time { return instant }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer clerk.Close()
 	k.pem = clerk.PublicKeyPEM()
 	// Whoever may be the subject exists: this is about tokens, not users.
-	for _, id := range []string{"user_2abcDEF"} {
-		if _, err := clerk.AddUser(fakeclerk.User{ID: id}); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := clerk.AddUser(fakeclerk.User{ID: "user_2abcDEF"}); err != nil {
+		t.Fatal(err)
 	}
-
-	tokens := mint(k, now.Unix(), seed)
+	tokens := mint(t, clerk, k, seed)
 	if len(tokens) < 1000 {
 		t.Errorf("%d tokens, want at least 1,000", len(tokens))
 	}
-	occurred := map[string]bool{}
-	for _, setup := range []struct {
-		name    string
-		jwtKey  string
-		parties []string
-	}{
-		{"keys from the JWKS, authorized parties", "", []string{fakeclerk.DefaultAuthorizedParty, "https://second.example"}},
-		{"keys from the JWKS, no authorized parties", "", nil},
-		{"networkless, authorized parties", k.pem, []string{fakeclerk.DefaultAuthorizedParty, "https://second.example"}},
-		{"networkless, no authorized parties", k.pem, nil},
-	} {
+
+	counts := make([]map[string]int, len(setups))
+	for i, setup := range setups {
+		counts[i] = map[string]int{}
 		t.Run(setup.name, func(t *testing.T) {
+			jwtKey := ""
+			if setup.networkless {
+				jwtKey = k.pem
+			}
 			reference.configure(t, configuration{
-				SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: setup.jwtKey, AuthorizedParties: setup.parties, Now: now.UnixMilli(),
+				SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: jwtKey, AuthorizedParties: setup.parties, Now: setup.now.UnixMilli(),
 			})
 			authenticator, err := clerkauth.New(clerkauth.Options{
-				SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: setup.jwtKey, AuthorizedParties: setup.parties,
-				Now: func() time.Time { return now },
+				SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: jwtKey, AuthorizedParties: setup.parties,
+				Now: func() time.Time { return setup.now },
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			count := map[string]int{"accepted by us alone": 0}
 			for _, token := range tokens {
-				var theirs struct {
-					Accepted bool
-					Why      string
-				}
-				reference.ask(t, map[string]string{"token": token.token}, &theirs)
-				caller, ours := authenticator.Authenticate(t.Context(), token.token)
-				switch {
-				case theirs.Accepted && ours == nil:
-					count["accepted by both"]++
-				case !theirs.Accepted && ours != nil:
-					count["refused by both"]++
-				case ours == nil:
-					count["accepted by us alone"]++
-					t.Errorf("LAXER: %s: we accept it as %s, the reference says %s\n%.300s", token.name, caller.UserID, theirs.Why, token.token)
-				default:
-					reason := clerkauth.AsError(ours).Reason
-					name := stricterName(reason, token.name)
-					if name == "" {
-						t.Errorf("stricter without a name: %s: %s\n%.300s", token.name, reason, token.token)
-					}
-					occurred[name] = true
-					count["stricter: "+name]++
-				}
+				counts[i][compare(t, reference, authenticator, token)]++
 			}
-			report(t, len(tokens), count)
 		})
 	}
+	report(t, seed, tokens, counts)
 	for _, s := range stricter {
-		if !occurred[s.name] {
+		if !slices.ContainsFunc(counts, func(count map[string]int) bool { return count["stricter: "+s.name] > 0 }) {
 			t.Errorf("the stricter case %q did not occur: is it still one?", s.name)
 		}
 	}
 }
 
+// compare has both sides decide, and gives the row of the summary.
+func compare(t *testing.T, reference *node, authenticator *clerkauth.Authenticator, token minted) string {
+	t.Helper()
+	var theirs struct {
+		Accepted               bool
+		UserID, SessionID, Why string
+	}
+	reference.ask(t, map[string]string{"token": token.token}, &theirs)
+	caller, err := authenticator.Authenticate(t.Context(), token.token)
+	refusal := clerkauth.AsError(err)
+	if err != nil && refusal.Kind != clerkauth.Unauthenticated {
+		t.Errorf("%s: %v: an answer other than 401, because of a token\n%.300s", token.name, err, token.token)
+	}
+	if strings.HasPrefix(token.name, genuine) && !(theirs.Accepted && err == nil) {
+		t.Errorf("%s: not accepted: by us %v, by the reference %v %s\n%.300s", token.name, err, theirs.Accepted, theirs.Why, token.token)
+	}
+	switch {
+	case theirs.Accepted && err == nil:
+		if caller.UserID != theirs.UserID || caller.SessionID != theirs.SessionID {
+			t.Errorf("%s: %s in %s to us, %s in %s to the reference\n%.300s",
+				token.name, caller.UserID, caller.SessionID, theirs.UserID, theirs.SessionID, token.token)
+			return anotherCaller
+		}
+		return acceptedByBoth
+	case !theirs.Accepted && err != nil:
+		return refusedByBoth
+	case err == nil:
+		t.Errorf("LAXER: %s: we accept it as %s, the reference says %s\n%.300s", token.name, caller.UserID, theirs.Why, token.token)
+		return laxer
+	}
+	name := stricterName(refusal.Reason, token.name)
+	if name == "" {
+		t.Errorf("stricter without a name: %s: %s\n%.300s", token.name, refusal.Reason, token.token)
+		return unnamedStricter
+	}
+	return "stricter: " + name
+}
+
 type minted struct{ name, token string }
 
 // mint makes a token of each variation, and of combinations drawn from the seed.
-func mint(k keys, now int64, seed uint64) []minted {
+func mint(t *testing.T, clerk *fakeclerk.Server, k keys, seed uint64) []minted {
+	t.Helper()
+	now := instant.Unix()
 	all := variations(k, now)
 	// Maps give no order; the seed needs one.
-	sort.Slice(all, func(i, j int) bool { return all[i].name < all[j].name })
-	seen := map[string]bool{}
+	slices.SortFunc(all, func(a, b variation) int { return strings.Compare(a.name, b.name) })
+	byToken := map[string]string{}
 	var tokens []minted
 	add := func(chosen ...variation) {
 		d := newDraft(k, now)
@@ -129,21 +174,41 @@ func mint(k keys, now int64, seed uint64) []minted {
 			v.apply(d)
 			names = append(names, v.name)
 		}
-		if token := d.token(); !seen[token] {
-			seen[token] = true
-			tokens = append(tokens, minted{strings.Join(names, " + "), token})
+		name, token := strings.Join(names, " + "), d.token()
+		same, ok := byToken[token]
+		if ok && same == ordinary && len(chosen) == 1 && strings.HasPrefix(name, "token ") {
+			t.Errorf("%q changes nothing", name)
 		}
+		if !ok {
+			byToken[token] = name
+			tokens = append(tokens, minted{name, token})
+		}
+	}
+	for i, v := range all {
+		if i > 0 && v.name == all[i-1].name {
+			t.Errorf("two variations are named %q", v.name)
+		}
+	}
+	add(variation{ordinary, func(*draft) {}})
+	for _, v := range genuineTokens(t, clerk, now) {
+		add(v)
 	}
 	for _, v := range all {
 		add(v)
 	}
 	r := mathrand.New(mathrand.NewPCG(seed, 0))
 	for range combinations {
-		chosen := make([]variation, 2+r.IntN(2))
-		for i := range chosen {
-			chosen[i] = all[r.IntN(len(all))]
+		want := 2 + r.IntN(2)
+		chosen := map[string]variation{} // two changes of one member would be a third
+		for len(chosen) < want {
+			v := all[r.IntN(len(all))]
+			chosen[v.subject()] = v
 		}
-		add(chosen...)
+		var inOrder []variation
+		for _, subject := range slices.Sorted(maps.Keys(chosen)) {
+			inOrder = append(inOrder, chosen[subject])
+		}
+		add(inOrder...)
 	}
 	const characters = "ABCXYZabcxyz0189-_.=+/ "
 	for i := range changed {
@@ -156,14 +221,40 @@ func mint(k keys, now int64, seed uint64) []minted {
 	return tokens
 }
 
-func report(t *testing.T, tokens int, count map[string]int) {
+// report prints the closing summary: a column for each setup.
+func report(t *testing.T, seed uint64, tokens []minted, counts []map[string]int) {
 	t.Helper()
-	var lines []string
-	for what, n := range count {
-		lines = append(lines, fmt.Sprintf("%6d %s", n, what))
+	digest := sha256.New()
+	for _, token := range tokens {
+		fmt.Fprintln(digest, token.token)
 	}
-	sort.Strings(lines)
-	t.Logf("%d tokens:\n%s", tokens, strings.Join(lines, "\n"))
+	rows := map[string]bool{}
+	for _, count := range counts {
+		for row := range count {
+			rows[row] = true
+		}
+	}
+	for _, row := range []string{acceptedByBoth, refusedByBoth, anotherCaller, laxer, unnamedStricter} {
+		delete(rows, row)
+	}
+	order := []string{acceptedByBoth, refusedByBoth}
+	order = append(order, slices.Sorted(maps.Keys(rows))...) // the stricter ones
+	order = append(order, unnamedStricter, anotherCaller, laxer)
+
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
+	for _, setup := range setups {
+		fmt.Fprintf(w, "%s\t", setup.name)
+	}
+	fmt.Fprintln(w)
+	for _, row := range order {
+		for _, count := range counts {
+			fmt.Fprintf(w, "%d\t", count[row])
+		}
+		fmt.Fprintf(w, "  %s\n", row)
+	}
+	_ = w.Flush() // into memory
+	t.Logf("%d tokens of seed %d (SHA-256 %.8x), each by %d setups:\n%s", len(tokens), seed, digest.Sum(nil), len(setups), table.String())
 }
 
 func newKey(t *testing.T) *rsa.PrivateKey {

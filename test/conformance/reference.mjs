@@ -2,7 +2,7 @@
 // with one line:
 //
 //   {"configure": {"secretKey", "apiUrl", "jwtKey", "authorizedParties", "now"}}  ->  {}
-//   {"token"}                                                                    ->  {"accepted", "why"}
+//   {"token"}                                                                    ->  {"accepted", "userId", "sessionId"} or {"why"}
 //   {"call": "users.getUser", "arguments": […]}                                  ->  {"value"} or {"error"}
 import { createClerkClient, verifyToken } from '@clerk/backend';
 import { createInterface } from 'node:readline';
@@ -25,7 +25,9 @@ function configure({ now, ...given }) {
   return {};
 }
 
-// A token counts as accepted only where both ways into the SDK accept it: a backend may use either.
+// A token counts as accepted only where both ways into the SDK accept it: a backend may use either. It comes as the
+// caller would send it, in a header; HTTP removes white space around it and knows no line breaks, so that a token
+// with either is another one by the time that a backend reads it.
 async function decide(token) {
   try {
     const authorization = `Bearer ${token}`;
@@ -34,11 +36,12 @@ async function decide(token) {
       return { accepted: false, why: 'does not survive a header' };
     }
     const state = await client.authenticateRequest(request, options);
-    if (!state.isAuthenticated || !state.toAuth().userId) {
+    const auth = state.toAuth(); // signed out while the session is pending
+    if (!state.isAuthenticated || !auth.userId) {
       return { accepted: false, why: `${state.reason}: ${state.message}` };
     }
     await verifyToken(token, options);
-    return { accepted: true };
+    return { accepted: true, userId: String(auth.userId), sessionId: String(auth.sessionId) };
   } catch (error) {
     return { accepted: false, why: String(error) };
   }

@@ -20,22 +20,22 @@ type stricterCase struct {
 var stricter = []stricterCase{
 	{
 		"a date out of range", []clerkauth.Reason{clerkauth.ReasonMalformedClaims},
-		`claim (exp|iat|nbf) (-[1-9]\d*|\d{12,}|-?1e\d+|a huge number)`,
+		`claim (exp|iat|nbf) (-[1-9]\d*|\d{12,}|-?1e\d+|a huge number|now in milliseconds)`,
 		"a date before 1970 or after 9999 compares as neither past nor future in JavaScript, so such an exp never passes",
 	},
 	{
 		"a claim of the wrong type", []clerkauth.Reason{clerkauth.ReasonMalformedClaims},
-		`claim (azp|aud|exp|fea|fva|iat|iss|jti|nbf|o|org_\w+|sid|sts|sub|v) (null|true|false|-?[01]|1\.5|1e3|2\.\d|[\["{].*|empty|huge|a .*|an .*|in upper case|with its name .*)`,
+		`claim (azp|aud|exp|fea|fva|iat|iss|jti|nbf|o|o\.\w+|org_\w+|sid|sts|sub|v) (null|true|false|-?[01]|1\.5|1e3|2\.\d|"2"|[\[{].*|empty|huge|a .*|an .*)`,
 		"the Go SDK reads these claims into typed fields",
 	},
 	{
 		"a member twice", []clerkauth.Reason{clerkauth.ReasonMalformed, clerkauth.ReasonMalformedClaims},
-		`(claim|header) \w+ (twice.*|with its name escaped)`, // escaped beside plain is twice, too
+		`(claim|header) [\w.]+ (twice.*|with its name escaped)`, // escaped beside plain is twice, too
 		"which of two counts is up to the parser; RFC 7515, section 4, and RFC 7519, section 4, let it be refused",
 	},
 	{
 		"a claim beside its like in upper case", []clerkauth.Reason{clerkauth.ReasonMalformedClaims, clerkauth.ReasonInvalidIssuer},
-		`claim \w+ with another beside it in upper case`,
+		`claim [\w.]+ with another beside it in upper case`,
 		"the Go SDK reads names without regard to case, and takes the last",
 	},
 	{
@@ -85,12 +85,12 @@ var stricter = []stricterCase{
 	},
 	{
 		"a token over 16 KiB", []clerkauth.Reason{clerkauth.ReasonTooLarge},
-		`token of \d+ KiB|(claim|header) \w+ huge`,
+		`token of (16385|32768|65536) bytes|(claim|header) [\w.]+ huge`,
 		"Clerk keeps session tokens below the 4 KiB of a cookie; the limit bounds what a request can cost",
 	},
 	{
-		"a padded signature", []clerkauth.Reason{clerkauth.ReasonMalformed},
-		`token with (a padded|a wrongly padded|much padding in the) signature`,
+		"padding", []clerkauth.Reason{clerkauth.ReasonMalformed},
+		`token with (a padded|a wrongly padded|much padding in the) signature|(header|payload) signed (padded|with a padding too many)`,
 		"RFC 7515, section 2, knows no padding, so that a token has one spelling",
 	},
 }
