@@ -48,6 +48,11 @@ type Options struct {
 	// compared.
 	AllowMissingAuthorizedParty bool
 
+	// AcceptsToken are the kinds of token that [Authenticator.Authenticate]
+	// takes. When empty, it takes session tokens alone. A token of another kind
+	// is refused without a call to Clerk (ReasonTokenTypeMismatch).
+	AcceptsToken []TokenType
+
 	// Issuer is the instance's Frontend API URL, compared with the iss claim.
 	// When empty, https://clerk.… and https://….clerk.accounts.dev are
 	// accepted; the signature still ties the token to the instance.
@@ -89,6 +94,7 @@ const maxVerifiedBytes = 32 << 20
 type Authenticator struct {
 	options  Options
 	parties  parties
+	accepts  tokenTypes
 	keys     *keys
 	users    *users
 	refusals *refusals
@@ -103,6 +109,9 @@ func New(o Options) (*Authenticator, error) {
 	}
 	a := &Authenticator{options: o}
 	var err error
+	if a.accepts, err = newTokenTypes(o.AcceptsToken); err != nil {
+		return nil, fmt.Errorf("clerkauth: AcceptsToken: %w", err)
+	}
 	if a.parties, err = newParties(o); err != nil {
 		return nil, fmt.Errorf("clerkauth: %w", err)
 	}
@@ -142,7 +151,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (
 		return Caller{}, err
 	}
 	caller := v.caller.clone()
-	if !v.hasEmail {
+	if caller.UserID != "" && !v.hasEmail {
 		if caller.Email, err = a.users.primaryEmail(ctx, until, caller.UserID); err != nil {
 			return Caller{}, err
 		}
