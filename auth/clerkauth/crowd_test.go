@@ -18,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
+
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 )
@@ -151,5 +154,230 @@ func TestCrowdIsServed(t *testing.T) {
 				t.Errorf("%d calls, want at most %d", calls, most)
 			}
 		})
+	}
+}
+
+// TestOneUsersTroubleIsTheirOwn: a user whose record Clerk cannot serve keeps
+// asking, 100 times a second for 8 seconds, while 160 others sign in.
+func TestOneUsersTroubleIsTheirOwn(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fault fakeclerk.Fault
+	}{
+		{"500", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500}},
+		{"502", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 502}},
+		{"422", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 422}},
+		{"403", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 403}},
+		{"an answer that breaks off", fakeclerk.Fault{Kind: fakeclerk.FaultTruncated}},
+		{"half of the JSON", fakeclerk.Fault{Kind: fakeclerk.FaultCutJSON}},
+		{"a record that is something else", fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON}},
+		{"a record with an odd field", fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON, Body: `{"id":"ID","banned":"no"}`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newClock()
+			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.BudgetShare = clock.Now, 100 })
+			tokens := c.tokens(t, 160)
+			if c.arrive(t, tokens[:1]) != 0 {
+				t.Fatal("refused before the fault")
+			}
+			odd, err := c.clerk.AddUser(fakeclerk.User{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			oddToken, err := c.clerk.SessionToken(odd.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.fault.Body = strings.ReplaceAll(test.fault.Body, "ID", odd.ID)
+			c.clerk.SetUserFault(odd.ID, test.fault)
+			c.clerk.SetLatency(5 * time.Millisecond)
+			c.about.watch(odd.ID)
+
+			refused := 0
+			for second := range 8 {
+				for step := range 100 {
+					arriving := []string{oddToken}
+					if step%10 == 0 { // two others with each tenth
+						first := (second*10 + step/10) * 2
+						arriving = append(arriving, tokens[first:first+2]...)
+					}
+					refused += c.arriveQuietly(arriving) - 1
+					clock.Advance(10 * time.Millisecond)
+				}
+			}
+			if refused != 0 {
+				t.Errorf("%d of 160 others were refused", refused)
+			}
+			_, err = c.authenticator.Authenticate(t.Context(), oddToken)
+			if err == nil || clerkauth.AsError(err).Kind != clerkauth.Unavailable {
+				t.Errorf("the odd user: %v", err)
+			}
+			if n := c.about.calls.Load(); n > 20 {
+				t.Errorf("%d calls for the odd user, want at most 20", n)
+			}
+			c.clerk.ClearFaults()
+			clock.Advance(30 * time.Second)
+			if _, err := c.authenticator.Authenticate(t.Context(), oddToken); err != nil {
+				t.Errorf("once the record is in order: %v", err)
+			}
+		})
+	}
+}
+
+func (c *crowd) arriveQuietly(tokens []string) int {
+	var refused atomic.Int64
+	var group sync.WaitGroup
+	for _, token := range tokens {
+		group.Go(func() {
+			if _, err := c.authenticator.Authenticate(context.Background(), token); err != nil {
+				refused.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	return int(refused.Load())
+}
+
+// TestOddRecordsInABatch: a crowd with some odd users in it arrives at once.
+func TestOddRecordsInABatch(t *testing.T) {
+	for _, odd := range []int{1, 3} {
+		t.Run(fmt.Sprint(odd), func(t *testing.T) {
+			clock := newClock()
+			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.BudgetShare = clock.Now, 100 })
+			tokens := c.tokens(t, 400)
+			if c.arrive(t, tokens[:1]) != 0 {
+				t.Fatal("refused before the fault")
+			}
+			for i := range odd {
+				user, err := c.clerk.AddUser(fakeclerk.User{ID: fmt.Sprintf("user_odd%d", i)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				token, err := c.clerk.SessionToken(user.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.clerk.SetUserFault(user.ID, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
+				// Late enough to find all calls in use.
+				tokens = append(tokens[:100+i], append([]string{token}, tokens[100+i:]...)...)
+			}
+			c.clerk.SetLatency(20 * time.Millisecond)
+			c.about.watch("user_odd0")
+			if refused := c.arrive(t, tokens); refused != odd {
+				t.Errorf("%d were refused, want the %d odd ones", refused, odd)
+			}
+			if n := c.about.calls.Load(); n > 20 {
+				t.Errorf("%d calls for an odd user, want at most 20", n)
+			}
+		})
+	}
+}
+
+// TestRefreshesLeaveRoomForSignIns: everybody's record is stale at once, and new
+// users arrive among them.
+func TestRefreshesLeaveRoomForSignIns(t *testing.T) {
+	offset := new(atomic.Int64)
+	c := newCrowd(t, func(o *clerkauth.Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+	})
+	known, strangers := c.tokens(t, 1500), c.tokens(t, 60)
+	if refused := c.arrive(t, known); refused != 0 {
+		t.Fatalf("%d refused", refused)
+	}
+	offset.Store(int64(time.Minute))
+	c.clerk.SetRateLimit(fakeclerk.RateLimit{Requests: 1000, Window: 10 * time.Second})
+	c.clerk.ResetRequests()
+	c.clerk.SetLatency(20 * time.Millisecond)
+	refused := 0
+	for i := range 20 {
+		refused += c.arrive(t, known[i*75:(i+1)*75])
+		refused += c.arrive(t, strangers[i*3:(i+1)*3])
+	}
+	if refused != 0 || c.clerk.RateLimited() != 0 {
+		t.Errorf("%d refused, %d × 429", refused, c.clerk.RateLimited())
+	}
+	eventually(t, "nothing is on its way", func() bool { return c.clerk.Requests(usersRoute) > 0 })
+	if calls := c.clerk.Requests(usersRoute) + c.clerk.Requests(userRoute); calls > 60+1500/20 {
+		t.Errorf("%d calls for 60 new users and 1500 refreshes", calls)
+	}
+}
+
+// TestCrowdWhileClerkHangs: all are answered once the first call has hung for as
+// long as a call may, and Clerk is not asked for each.
+func TestCrowdWhileClerkHangs(t *testing.T) {
+	c := newCrowd(t)
+	tokens := c.tokens(t, 300)
+	if c.arrive(t, tokens[:1]) != 0 {
+		t.Fatal("refused before the fault")
+	}
+	c.clerk.ResetRequests()
+	c.clerk.SetFault(usersRoute, fakeclerk.Fault{Kind: fakeclerk.FaultHang})
+	c.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultHang})
+	if refused := c.arrive(t, tokens[1:]); refused != 299 {
+		t.Errorf("%d refused, want 299", refused)
+	}
+	if calls := c.clerk.Requests(usersRoute) + c.clerk.Requests(userRoute); calls > 17 {
+		t.Errorf("%d calls, want no more than go out at once", calls)
+	}
+	c.clerk.ClearFaults()
+	eventually(t, "everybody is served", func() bool { return c.arriveQuietly(tokens) == 0 })
+}
+
+// TestRecordThatMakesClerkHang is soon alone, and costs the others nothing from
+// then on.
+func TestRecordThatMakesClerkHang(t *testing.T) {
+	c := newCrowd(t)
+	tokens := c.tokens(t, 60)
+	if c.arrive(t, tokens[:1]) != 0 {
+		t.Fatal("refused before the fault")
+	}
+	odd, err := c.clerk.AddUser(fakeclerk.User{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	oddToken, err := c.clerk.SessionToken(odd.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.clerk.SetUserFault(odd.ID, fakeclerk.Fault{Kind: fakeclerk.FaultHang})
+	c.clerk.SetLatency(20 * time.Millisecond)
+	all := append(append([]string{}, tokens[:30]...), append([]string{oddToken}, tokens[30:]...)...)
+	eventually(t, "all but the odd one are served", func() bool { return c.arriveQuietly(all) == 1 })
+	if refused := c.arrive(t, c.tokens(t, 60)); refused != 0 {
+		t.Errorf("%d new users are refused", refused)
+	}
+}
+
+// TestOtherCallsCostNoSignIn: somebody asks for 1,500 pages of an organization's
+// members in no time.
+func TestOtherCallsCostNoSignIn(t *testing.T) {
+	c := newCrowd(t)
+	strangers := c.tokens(t, 200)
+	var flood sync.WaitGroup
+	var served, limited atomic.Int64
+	members := organizationmembership.Client{Backend: c.authenticator.Backend()}
+	for i := range 1500 {
+		flood.Go(func() {
+			_, err := members.List(context.Background(), &organizationmembership.ListParams{
+				ListParams:     clerk.ListParams{Offset: clerk.Int64(int64(i))},
+				OrganizationID: "org_analytical",
+			})
+			switch {
+			case err == nil:
+				served.Add(1)
+			case clerkauth.AsError(err).Reason == clerkauth.ReasonBudgetExhausted:
+				limited.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	refused := c.arrive(t, strangers)
+	flood.Wait()
+	if refused != 0 || c.clerk.RateLimited() != 0 {
+		t.Errorf("%d of 200 new users refused, %d × 429", refused, c.clerk.RateLimited())
+	}
+	if served.Load() == 0 || limited.Load() == 0 {
+		t.Errorf("%d pages served and %d refused, want some of both", served.Load(), limited.Load())
 	}
 }
