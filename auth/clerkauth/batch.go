@@ -140,6 +140,9 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 		if len(batch) == 1 {
 			l.failAlone(batch[0], failure)
 		}
+		for _, ld := range batch {
+			l.suspects.Set(ld.id, max(len(batch)/2, 1))
+		}
 	case ReasonRateLimited, ReasonSecretKeyRefused:
 		l.failWhole(t, failure)
 	default:
@@ -181,6 +184,7 @@ func (l *loader) failAlone(ld *load, failure *Error) {
 // succeed ends a load with a user.
 func (l *loader) succeed(ld *load, record userRecord) {
 	l.failures.clear(ld.id)
+	l.suspects.Invalidate(ld.id)
 	// Tokens that were issued later than this answer ask again.
 	record.answers = record.checkedAt
 	if ld.issuedAt.After(record.answers) {

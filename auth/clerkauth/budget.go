@@ -102,27 +102,33 @@ func (b *budget) take(c class) bool {
 // of a flood is refused at once.
 func (b *budget) takeSoon(ctx context.Context, c class) bool {
 	taken, delay := b.try(c)
-	if !taken && b.waiting.Add(1) <= maxWaiting {
-		timeout := time.NewTimer(maxTokenWait)
-		defer timeout.Stop()
-		for over := false; !taken && !over; {
-			select {
-			case <-time.After(delay):
-				taken, delay = b.try(c)
-			case <-timeout.C:
-				over = true
-			case <-ctx.Done():
-				over = true
-			}
-		}
-		b.waiting.Add(-1)
-	} else if !taken {
-		b.waiting.Add(-1)
+	if !taken {
+		taken = b.waitFor(ctx, c, delay)
 	}
 	if !taken {
 		b.counts.add(CountBudget, string(c), 1)
 	}
 	return taken
+}
+
+func (b *budget) waitFor(ctx context.Context, c class, delay time.Duration) (taken bool) {
+	defer b.waiting.Add(-1)
+	if b.waiting.Add(1) > maxWaiting {
+		return false
+	}
+	timeout := time.NewTimer(maxTokenWait)
+	defer timeout.Stop()
+	for !taken {
+		select {
+		case <-time.After(delay):
+			taken, delay = b.try(c)
+		case <-timeout.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // try takes a token, or returns in how much time there may be one.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/maypok86/otter/v2"
 )
 
 const (
@@ -28,6 +30,11 @@ const (
 	maxQueuedRefreshes = 10_000
 	// refreshLinger is how long a refresh waits for others, on average.
 	refreshLinger = time.Second
+
+	// maxSuspects bounds how many ids are remembered of batches that hung, and
+	// suspectFor is for how long.
+	maxSuspects = 10_000
+	suspectFor  = time.Minute
 )
 
 // load is one user on the way. All who ask for the user share it.
@@ -42,6 +49,7 @@ type load struct {
 	issuedAt time.Time // the newest iat of the tokens that wait
 	taken    bool      // left is closed
 	odd      bool      // failed lately on its own account
+	limit    int       // of the batch it may travel in
 	absent   bool      // a list left it out
 }
 
@@ -55,8 +63,12 @@ type loader struct {
 	budget     *budget
 	outage     *outage
 	failures   *failures // by user id
-	counts     counts
-	now        func() time.Time
+	// suspects are ids that were in a batch for which Clerk gave no answer. They
+	// travel in batches of half the size until they get one, so that an id whose
+	// record makes Clerk hang is soon alone.
+	suspects *otter.Cache[string, int]
+	counts   counts
+	now      func() time.Time
 	// put stores what was loaded, and returns what is known now: an event may
 	// have brought something newer.
 	put func(id string, loaded userRecord) userRecord
@@ -77,6 +89,10 @@ func newLoader(b *Backend, o Options) *loader {
 		connection: b.connection, budget: b.budget, outage: b.outage,
 		failures: newFailures(o.Now), counts: counts{o.Observer}, now: o.Now,
 		loads: make(map[string]*load),
+		suspects: newCache(o.Now, otter.Options[string, int]{
+			MaximumSize:      maxSuspects,
+			ExpiryCalculator: otter.ExpiryWriting[string, int](suspectFor),
+		}),
 	}
 }
 
@@ -90,7 +106,7 @@ func (l *loader) join(id string, issuedAt time.Time, known func() (userRecord, b
 	switch {
 	case ld == nil:
 		if record, ok := known(); ok {
-			ended := newLoad(id)
+			ended := &load{flight: newFlight[userRecord]()}
 			ended.finish(record, nil)
 			return ended, nil
 		}
@@ -104,8 +120,7 @@ func (l *loader) join(id string, issuedAt time.Time, known func() (userRecord, b
 		if len(l.loads) >= maxQueued {
 			return nil, errNoAnswer
 		}
-		ld = newLoad(id)
-		ld.odd = odd
+		ld = l.newLoad(id, odd)
 		ld.wanted.Store(true)
 		l.loads[id] = ld
 		l.queue(ld)
@@ -119,8 +134,12 @@ func (l *loader) join(id string, issuedAt time.Time, known func() (userRecord, b
 	return ld, nil
 }
 
-func newLoad(id string) *load {
-	return &load{flight: newFlight[userRecord](), id: id, left: make(chan struct{}), queuedAt: time.Now()}
+func (l *loader) newLoad(id string, odd bool) *load {
+	ld := &load{flight: newFlight[userRecord](), id: id, left: make(chan struct{}), queuedAt: time.Now(), odd: odd, limit: maxBatch}
+	if limit, ok := l.suspects.GetIfPresent(id); ok {
+		ld.limit = limit
+	}
+	return ld
 }
 
 // refresh starts a load that nobody waits for, unless that would be a burden.
@@ -134,8 +153,8 @@ func (l *loader) refresh(id string) {
 	if l.loads[id] != nil || len(l.refreshes) >= maxQueuedRefreshes {
 		return
 	}
-	ld := newLoad(id)
-	ld.odd = odd
+	ld := l.newLoad(id, odd)
+	ld.odd = odd || ld.limit < maxBatch
 	l.loads[id] = ld
 	l.queue(ld)
 }
@@ -200,9 +219,11 @@ func (l *loader) sendSignIns() {
 	l.mu.Lock()
 	l.signInNext = false
 	l.endOverdue()
-	batch := take(&l.signIns, maxBatch)
-	riding := take(&l.refreshes, maxBatch-len(batch))
-	batch = append(batch, unwanted(riding)...)
+	n, limit := batchSize(l.signIns)
+	batch := take(&l.signIns, n)
+	if n > 0 && limit == maxBatch {
+		batch = append(batch, unwanted(take(&l.refreshes, maxBatch-n))...)
+	}
 	t, failure := ticket{}, (*Error)(nil)
 	if len(batch) > 0 {
 		t, failure = l.outage.begin()
@@ -309,6 +330,20 @@ func (l *loader) endOverdue() {
 		l.counts.add(CountBudget, string(classSignIn), 1)
 		l.end(take(&l.signIns, 1)[0], userRecord{}, errNoAnswer)
 	}
+}
+
+// batchSize returns how many loads at the front of a queue may travel together,
+// and how many could.
+func batchSize(queue []*load) (n, limit int) {
+	limit = maxBatch
+	for _, ld := range queue {
+		if n >= min(limit, ld.limit) {
+			break
+		}
+		limit = min(limit, ld.limit)
+		n++
+	}
+	return n, limit
 }
 
 // take cuts at most n loads from the front of a queue.
