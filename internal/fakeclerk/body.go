@@ -82,6 +82,16 @@ func (p params) read(name string, target any) error {
 	return errParam("form_param_format_invalid", name, fmt.Sprintf("%s has the wrong type: %v", name, err))
 }
 
+// readJSON decodes the JSON body of a Backend API request. Fields that are not in
+// the body stay as they are in target.
+func readJSON(r *http.Request, target any) error {
+	r.Body = http.MaxBytesReader(nil, r.Body, maxBody)
+	if err := json.NewDecoder(r.Body).Decode(target); err != nil && !errors.Is(err, io.EOF) {
+		return errBody(err)
+	}
+	return nil
+}
+
 // readControl decodes the JSON body of a control request. An unknown field is an error: it would be a
 // misspelt one that does nothing.
 func readControl(r *http.Request, target any) error {

@@ -1,12 +1,15 @@
 package fakeclerk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -33,6 +36,10 @@ func (s *Server) getToken(w http.ResponseWriter, r *http.Request) {
 			options = append(options, option(name, value))
 		}
 	}
+	if query.Has("type") && query.Get("type") != "session_token" {
+		s.getMachineToken(w, query, options)
+		return
+	}
 	if query.Has("org") {
 		options = slices.Insert(options, 0, ActiveOrganization(query.Get("org")))
 	}
@@ -56,6 +63,41 @@ func (s *Server) getToken(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write([]byte(token))
+}
+
+// getMachineToken answers GET /token?type= with a fresh machine token.
+func (s *Server) getMachineToken(w http.ResponseWriter, query url.Values, options []TokenOption) {
+	t := MachineToken{
+		Type: query.Get("type"), Name: "from /token", JWT: query.Get("format") == "jwt",
+		Scopes: strings.Fields(strings.ReplaceAll(query.Get("scopes"), ",", " ")),
+	}
+	switch user, ok := s.store.userByEmail(query.Get("email")); {
+	case t.Type == TypeM2MToken:
+		t.Subject = cmp.Or(query.Get("machine"), "mch_reports")
+	case query.Has("org") && t.Type == TypeAPIKey:
+		o, _ := s.Organization(query.Get("org"))
+		t.Subject = o.ID
+	case ok && !query.Has("user_id"):
+		t.Subject = user.ID
+	default:
+		user, _ := s.store.user(query.Get("user_id"))
+		t.Subject = user.ID
+	}
+	if t.Subject == "" {
+		http.Error(w, "no such account; there are: "+s.store.accounts(), http.StatusNotFound)
+		return
+	}
+	if seconds, err := strconv.Atoi(query.Get("expires_in")); err == nil {
+		t.ExpiresAt = s.now().Add(time.Duration(seconds) * time.Second)
+	}
+	t, err := s.AddMachineToken(t, options...)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write([]byte(t.Token))
 }
 
 func emptyAsNil(text string) any {

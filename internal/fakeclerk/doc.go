@@ -31,6 +31,24 @@
 //	DELETE /v1/organizations/{id}/memberships/{user_id}
 //	POST   /v1/sign_in_tokens
 //
+// Machine tokens. A machine's secret key does for M2M tokens what the instance's
+// does, and is the one that creates them.
+//
+//	GET    /v1/api_keys                         subject, include_invalid, limit, offset
+//	POST   /v1/api_keys
+//	POST   /v1/api_keys/verify
+//	GET    /v1/api_keys/{id}
+//	PATCH  /v1/api_keys/{id}
+//	DELETE /v1/api_keys/{id}
+//	GET    /v1/api_keys/{id}/secret
+//	POST   /v1/api_keys/{id}/revoke
+//	GET    /v1/m2m_tokens                       subject, revoked, expired, limit, offset
+//	POST   /v1/m2m_tokens                       token_format=jwt for a JWT
+//	POST   /v1/m2m_tokens/verify
+//	POST   /v1/m2m_tokens/{id}/revoke
+//	POST   /v1/oauth_applications/access_tokens/verify
+//	POST   /v1/oauth_applications/{id}/revoke_token
+//
 // # Frontend API
 //
 // What Clerk's JavaScript needs to sign in with a ticket, to keep a session and its token fresh, to switch the
@@ -59,6 +77,11 @@
 //	         &org=org_analytical                the active organization, by id or slug
 //	         &claims={"sts":"pending"}          merged into the claims; null deletes one
 //	         &headers={"typ":null}              merged into the header; null deletes a field
+//	GET    /token?type=api_key                  or m2m_token, oauth_token: a machine token as plain text
+//	         &email= or &user_id= or &org=      its subject; M2M: &machine=, "mch_reports" by default
+//	         &scopes=read,write
+//	         &format=jwt                        M2M and OAuth; takes &claims= and &headers= too
+//	         &expires_in=-1                     in seconds
 //	GET    /ticket?email=ada@example.com        a sign-in ticket as plain text
 //	         or ?user_id=user_noemail
 //	PUT    /fakeclerk/faults                    {"route" or "user_id","kind","latency","duration","status","retry_after","body","count"}
@@ -71,6 +94,7 @@
 //	PUT    /fakeclerk/latency                   {"latency"}
 //	PUT    /fakeclerk/clock                     {"offset"}
 //	POST   /fakeclerk/users                     a [User]
+//	POST   /fakeclerk/machine_tokens            a [MachineToken]
 //	POST   /fakeclerk/sessions/{id}/end         signs a session out
 //	PUT    /fakeclerk/webhooks                  {"url"}
 //	POST   /fakeclerk/webhooks                  {"type","data"}: an event of any type
@@ -95,6 +119,9 @@
 //	user_grace    grace@example.com
 //	user_noemail  no address
 //	user_banned   banned@example.com, banned
+//
+// The machine mch_reports, whose secret key is "ak_fakeclerk_reports", may call
+// mch_inventory, "ak_fakeclerk_inventory".
 //
 // In the organization org_analytical ("analytical"), user_ada is admin and user_grace member.
 package fakeclerk

@@ -54,6 +54,10 @@ func errWrongKey() *apiError {
 	return &apiError{status: http.StatusUnauthorized, code: "clerk_key_invalid", message: message, longMessage: message}
 }
 
+func errForbidden(message string) *apiError {
+	return &apiError{status: http.StatusForbidden, code: "authorization_invalid", message: message, longMessage: message}
+}
+
 func errNotFound(resource, id string) *apiError {
 	return &apiError{
 		status:      http.StatusNotFound,

@@ -38,6 +38,7 @@ func (s *Server) registerRoutes() {
 	s.api("POST /v1/sessions/{id}/tokens/{template}", s.createTemplateToken)
 
 	s.organizationRoutes()
+	s.machineTokenRoutes()
 	s.frontendRoutes()
 
 	s.api("/v1/", func(r *http.Request) (any, error) { return nil, errUnknownRoute(r) })
@@ -129,9 +130,28 @@ func (s *Server) api(pattern string, answer endpoint) {
 		case broken:
 			fault.write(w, body)
 		default:
+			writeStatus(w, value)
 			writeJSON(w, body)
 		}
 	}))
+}
+
+// created is an answer with the status 201, and noContent one with 204.
+type (
+	created   struct{ any }
+	noContent struct{}
+)
+
+func (c created) MarshalJSON() ([]byte, error) { return json.Marshal(c.any) }
+
+func writeStatus(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	switch value.(type) {
+	case created:
+		w.WriteHeader(http.StatusCreated)
+	case noContent:
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 // open registers a route that asks for no key.
@@ -151,7 +171,7 @@ func (s *Server) admit(rt *route, r *http.Request) error {
 	if !ok {
 		return errMissingKey()
 	}
-	if key != s.options.SecretKey {
+	if _, machine := s.machine(key); key != s.options.SecretKey && !(machine && strings.Contains(rt.name, "/v1/m2m_tokens")) {
 		return errWrongKey()
 	}
 	if rt.name == "GET /v1/jwks" {

@@ -26,6 +26,10 @@ func (s *Server) seed() {
 			panic("fakeclerk: seed: " + err.Error())
 		}
 	}
+	s.AddMachine(Machine{ID: "mch_inventory", Name: "inventory", SecretKey: "ak_fakeclerk_inventory"})
+	s.AddMachine(Machine{
+		ID: "mch_reports", Name: "reports", SecretKey: "ak_fakeclerk_reports", Scopes: []string{"mch_inventory"},
+	})
 	_, err := s.AddOrganization(Organization{ID: "org_analytical", Name: "Analytical", CreatedBy: "user_ada"})
 	if err == nil {
 		_, err = s.AddMembership("org_analytical", "user_grace", RoleMember)

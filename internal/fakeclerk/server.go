@@ -83,6 +83,7 @@ type Server struct {
 	organizations organizationStore
 	webhooks      webhookSender
 	frontend      frontendStore
+	machines      machineStore
 }
 
 // Start listens on a loopback address and serves until [Server.Close].
