@@ -32,7 +32,8 @@
 //	POST   /v1/sign_in_tokens
 //
 // Machine tokens. A machine's secret key does for M2M tokens what the instance's
-// does, and is the one that creates them.
+// does, and is the one that creates them. The "/v1" may be left out, as Clerk's JavaScript
+// SDK does.
 //
 //	GET    /v1/api_keys                         subject, include_invalid, limit, offset
 //	POST   /v1/api_keys

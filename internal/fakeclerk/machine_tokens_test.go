@@ -161,12 +161,12 @@ func TestMachineTokensForACommandLine(t *testing.T) {
 	for _, test := range []struct {
 		query, verify, parameter, subject string
 	}{
-		{"type=api_key&email=ada@example.com", "/v1/api_keys/verify", "secret", "user_ada"},
+		{"type=api_key&email=ada@example.com", "/api_keys/verify", "secret", "user_ada"},
 		{"type=api_key&user_id=user_noemail", "/v1/api_keys/verify", "secret", "user_noemail"},
 		{"type=api_key&org=analytical", "/v1/api_keys/verify", "secret", "org_analytical"},
-		{"type=m2m_token", "/v1/m2m_tokens/verify", "token", "mch_reports"},
+		{"type=m2m_token", "/m2m_tokens/verify", "token", "mch_reports"},
 		{"type=m2m_token&machine=mch_inventory", "/v1/m2m_tokens/verify", "token", "mch_inventory"},
-		{"type=oauth_token&user_id=user_ada", "/v1/oauth_applications/access_tokens/verify", "access_token", "user_ada"},
+		{"type=oauth_token&user_id=user_ada", "/oauth_applications/access_tokens/verify", "access_token", "user_ada"},
 	} {
 		token := call(t, s, "GET /token?"+test.query, "")
 		a := call(t, s, "POST "+test.verify, `{"`+test.parameter+`":"`+token.body+`"}`)

@@ -58,6 +58,21 @@ func (s *Server) registerRoutes() {
 	s.open("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, errUnknownRoute(r)) })
 }
 
+// withoutVersion serves the machine tokens without "/v1" too, where Clerk's
+// JavaScript SDK asks for them. Its Go SDK asks with it.
+func withoutVersion(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, prefix := range []string{"/api_keys", "/m2m_tokens", "/oauth_applications/"} {
+			if strings.HasPrefix(r.URL.Path, prefix) {
+				r = r.Clone(r.Context())
+				r.URL.Path = "/v1" + r.URL.Path
+				break
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // routeTable holds the routes by their mux pattern, which is also their name in [Server.Requests] and
 // [Server.SetFault].
 type routeTable struct {

@@ -105,7 +105,7 @@ func Start(options Options) (*Server, error) {
 	if err := s.webhooks.open(options); err != nil {
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
-	if err := s.door.open(addr, crossOrigin(s.routes.mux), options.Logger); err != nil {
+	if err := s.door.open(addr, crossOrigin(withoutVersion(s.routes.mux)), options.Logger); err != nil {
 		s.webhooks.close()
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
