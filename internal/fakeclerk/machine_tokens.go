@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -52,14 +51,10 @@ type MachineToken struct {
 
 // Machine is a service of the application, which M2M tokens are for.
 type Machine struct {
-	ID        string // "mch_…"
-	Name      string
-	SecretKey string   // the key for M2M tokens in the place of the instance's: "ak_…"
+	ID        string   // "mch_…"
+	SecretKey string   // "ak_…": the key for M2M tokens in the place of the instance's
 	Scopes    []string // the ids of the machines that it may call
 }
-
-// ErrUnknownToken is the error of revoking a machine token that there is not.
-var ErrUnknownToken = errors.New("unknown machine token")
 
 // machineTokenKinds are how the types differ.
 var machineTokenKinds = map[string]struct {
@@ -72,21 +67,20 @@ var machineTokenKinds = map[string]struct {
 	TypeOAuthToken: {"oat_", "clerk_idp_oauth_access_token", 24 * time.Hour},
 }
 
-// machineStore holds the machines and their tokens, in order of creation.
-type machineStore struct {
-	mu       sync.Mutex
-	machines []Machine
-	tokens   []*MachineToken
-}
-
 // AddMachineToken issues a machine token and returns it with its id, its secret
 // or JWT, and, unless ExpiresAt is set, Clerk's default expiry of its type. The
 // options change a JWT. As in Clerk, a JWT M2M token is not stored: it cannot be
 // listed or revoked.
 func (s *Server) AddMachineToken(t MachineToken, options ...TokenOption) (MachineToken, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addMachineToken(t, options)
+}
+
+func (s *Server) addMachineToken(t MachineToken, options []TokenOption) (MachineToken, error) {
 	kind, ok := machineTokenKinds[t.Type]
 	if !ok || t.JWT && t.Type == TypeAPIKey {
-		return MachineToken{}, fmt.Errorf("add machine token: there is no type %q (jwt: %t)", t.Type, t.JWT)
+		return MachineToken{}, plainError{http.StatusBadRequest, fmt.Sprintf("there is no machine token of type %q (jwt: %t)", t.Type, t.JWT)}
 	}
 	t.CreatedAt = s.now()
 	t.UpdatedAt = t.CreatedAt
@@ -98,32 +92,27 @@ func (s *Server) AddMachineToken(t MachineToken, options ...TokenOption) (Machin
 	if t.Type == TypeOAuthToken {
 		t.ClientID = cmp.Or(t.ClientID, "client_fakeclerk")
 	}
-	switch {
-	case t.JWT:
-		signed, err := s.signMachineToken(t, options...)
+	if t.JWT {
+		signed, err := s.signMachineToken(t, options)
 		if err != nil {
 			return MachineToken{}, err
 		}
 		t.Token = signed
-	case t.Token == "":
-		t.Token = kind.prefix + rand.Text()
 	}
+	t.Token = cmp.Or(t.Token, kind.prefix+rand.Text())
 	if !t.JWT || t.Type == TypeOAuthToken {
-		s.machines.mu.Lock()
-		defer s.machines.mu.Unlock()
-		s.machines.tokens = append(s.machines.tokens, &t)
+		s.machineTokens.add(t.ID, t)
 	}
 	return t, nil
 }
 
 // signMachineToken signs a JWT M2M token, or an OAuth access token of RFC 9068.
-func (s *Server) signMachineToken(t MachineToken, options ...TokenOption) (string, error) {
+func (s *Server) signMachineToken(t MachineToken, options []TokenOption) (string, error) {
 	iat := s.tokenTime().Unix()
-	header := map[string]any{"typ": "at+jwt"}
-	claims := map[string]any{}
+	header, claims := object{"typ": "at+jwt"}, object{}
 	switch t.Type {
 	case TypeM2MToken:
-		header = map[string]any{"cat": CategoryM2MToken}
+		header = object{"cat": CategoryM2MToken}
 		maps.Copy(claims, t.Claims)
 		if len(t.Scopes) > 0 {
 			claims["scopes"] = strings.Join(t.Scopes, " ")
@@ -132,66 +121,34 @@ func (s *Server) signMachineToken(t MachineToken, options ...TokenOption) (strin
 		claims["client_id"] = t.ClientID
 		claims["scope"] = strings.Join(t.Scopes, " ")
 	}
-	maps.Copy(claims, map[string]any{
+	maps.Copy(claims, object{
 		"exp": t.ExpiresAt.Unix(), "iat": iat, "iss": s.options.Issuer, "jti": t.ID, "nbf": iat, "sub": t.Subject,
 	})
-	return s.sign(header, claims, options...)
+	unsigned, err := s.newToken(header, claims, options)
+	if err != nil {
+		return "", err
+	}
+	return unsigned.sign()
 }
 
 // RevokeMachineToken revokes a machine token, by its id. It fails with
 // [ErrUnknownToken].
-func (s *Server) RevokeMachineToken(id, reason string) (MachineToken, error) {
-	return s.changeMachineToken(id, func(t *MachineToken) { t.Revoked, t.RevocationReason = true, reason })
-}
-
-func (s *Server) changeMachineToken(id string, change func(*MachineToken)) (MachineToken, error) {
-	s.machines.mu.Lock()
-	defer s.machines.mu.Unlock()
-	for _, t := range s.machines.tokens {
-		if t.ID == id {
-			change(t)
-			t.UpdatedAt = s.now()
-			return *t, nil
-		}
+func (s *Server) RevokeMachineToken(id, reason string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row, ok := s.machineTokens.byKey[id]
+	if !ok {
+		return ErrUnknownToken
 	}
-	return MachineToken{}, ErrUnknownToken
+	s.revoke(row, reason)
+	return nil
 }
 
-// machineTokens returns the tokens that keep lets through, the newest first.
-func (s *Server) machineTokens(keep func(*MachineToken) bool) []MachineToken {
-	s.machines.mu.Lock()
-	defer s.machines.mu.Unlock()
-	var found []MachineToken
-	for _, t := range slices.Backward(s.machines.tokens) {
-		if keep(t) {
-			found = append(found, *t)
-		}
-	}
-	return found
+func (s *Server) revoke(t *MachineToken, reason string) {
+	t.Revoked, t.RevocationReason, t.UpdatedAt = true, reason, s.now()
 }
 
-// AddMachine adds a machine and returns it with its id and its secret key.
-func (s *Server) AddMachine(m Machine) Machine {
-	m.ID = cmp.Or(m.ID, newID("mch"))
-	m.SecretKey = cmp.Or(m.SecretKey, "ak_"+rand.Text())
-	s.machines.mu.Lock()
-	defer s.machines.mu.Unlock()
-	s.machines.machines = append(s.machines.machines, m)
-	return m
-}
-
-// machine finds a machine by its secret key.
-func (s *Server) machine(secretKey string) (Machine, bool) {
-	s.machines.mu.Lock()
-	defer s.machines.mu.Unlock()
-	i := slices.IndexFunc(s.machines.machines, func(m Machine) bool { return m.SecretKey == secretKey })
-	if i < 0 {
-		return Machine{}, false
-	}
-	return s.machines.machines[i], true
-}
-
-func (s *Server) expired(t MachineToken) bool {
+func (s *Server) expired(t *MachineToken) bool {
 	return !t.ExpiresAt.IsZero() && !s.now().Before(t.ExpiresAt)
 }
 
