@@ -132,13 +132,12 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 	failure := recordFailure(err)
 	switch failure.Reason {
 	case ReasonUnreachable:
-		// A record may make Clerk hang. It is known to if calls that began
-		// later succeeded, or if it has failed before.
-		if len(batch) == 1 && batch[0].odd || !l.failWhole(t, failure) {
+		// A record may make Clerk hang or break off. That is found out at once,
+		// unless nobody could wait any longer: a batch without an answer in time
+		// is Clerk's failure, but for calls that began later and were answered.
+		inTime := !errors.Is(failure, context.DeadlineExceeded)
+		if len(batch) == 1 || inTime || !l.failWhole(t, failure) {
 			return failure
-		}
-		if len(batch) == 1 {
-			l.failAlone(batch[0], failure)
 		}
 		for _, ld := range batch {
 			l.suspects.Set(ld.id, max(len(batch)/2, 1))
