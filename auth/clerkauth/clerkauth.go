@@ -37,7 +37,21 @@ type Options struct {
 	// AuthorizedParties are the origins (scheme, host and port) of the frontends
 	// whose tokens are accepted, compared with the azp claim. When empty, azp is
 	// not checked, which in production invites tokens made for other origins.
+	// The first label may be a wildcard, for preview deployments:
+	// https://*.preview.example.com accepts https://pr-7.preview.example.com,
+	// and neither https://preview.example.com nor https://a.b.preview.example.com.
 	AuthorizedParties []string
+
+	// AllowMissingAuthorizedParty accepts tokens without an azp claim although
+	// AuthorizedParties are configured. Native apps obtain such tokens, and so
+	// does anything else that is not a browser. Tokens with an azp are still
+	// compared.
+	AllowMissingAuthorizedParty bool
+
+	// AcceptsToken are the kinds of token that [Authenticator.Authenticate]
+	// takes. When empty, it takes session tokens alone. A token of another kind
+	// is refused without a call to Clerk (ReasonTokenTypeMismatch).
+	AcceptsToken []TokenType
 
 	// Issuer is the instance's Frontend API URL, compared with the iss claim.
 	// When empty, https://clerk.… and https://….clerk.accounts.dev are
@@ -94,6 +108,8 @@ const maxVerifiedBytes = 32 << 20
 // use, keeps bounded caches, and needs no closing.
 type Authenticator struct {
 	options  Options
+	parties  parties
+	accepts  tokenTypes
 	backend  *Backend
 	keys     *keys
 	users    *users
@@ -108,6 +124,14 @@ func New(o Options) (*Authenticator, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("clerkauth: %w", err)
 	}
+	accepts, err := newTokenTypes(o.AcceptsToken)
+	if err != nil {
+		return nil, fmt.Errorf("clerkauth: AcceptsToken: %w", err)
+	}
+	parties, err := newParties(o)
+	if err != nil {
+		return nil, fmt.Errorf("clerkauth: %w", err)
+	}
 	backend := newBackend(o)
 	keys, err := newKeys(backend.connection, o)
 	if err != nil {
@@ -115,6 +139,8 @@ func New(o Options) (*Authenticator, error) {
 	}
 	return &Authenticator{
 		options:  o,
+		parties:  parties,
+		accepts:  accepts,
 		backend:  backend,
 		keys:     keys,
 		users:    newUsers(backend, o),
@@ -157,7 +183,7 @@ func (a *Authenticator) authenticate(ctx context.Context, sessionToken string) (
 		return Caller{}, err
 	}
 	caller := v.caller.clone()
-	if !v.hasEmail {
+	if caller.UserID != "" && !v.hasEmail {
 		user, err := a.users.find(ctx, until, caller.UserID, v.validity.issuedAt)
 		if err != nil {
 			return Caller{}, err
@@ -215,11 +241,6 @@ func (o *Options) complete() error {
 	if strings.HasSuffix(o.Issuer, "/") {
 		return fmt.Errorf("Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
 	}
-	for _, party := range o.AuthorizedParties {
-		if err := checkParty(party); err != nil {
-			return fmt.Errorf("AuthorizedParties: %w", err)
-		}
-	}
 	if o.BudgetShare == 0 {
 		o.BudgetShare = defaultBudgetShare
 	}
@@ -248,19 +269,6 @@ func (o *Options) complete() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	return nil
-}
-
-// checkParty reports an authorized party that no azp claim can equal. Browsers
-// write an origin in lower case.
-func checkParty(party string) error {
-	u, err := url.Parse(party)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
-		return fmt.Errorf("%q is not an origin such as https://app.example.com", party)
-	}
-	if lower := strings.ToLower(party); lower != party {
-		return fmt.Errorf("%q has capital letters, and an origin has none: write %q", party, lower)
 	}
 	return nil
 }

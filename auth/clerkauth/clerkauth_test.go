@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 		{"white space", header + "." + payload + ".\n" + signature, clerkauth.ReasonMalformed},
 		{"bits to spare", good[:len(good)-1] + "B", clerkauth.ReasonMalformed},
 		{"a header that is no JSON", "AAAA." + payload + "." + signature, clerkauth.ReasonMalformed},
-		{"a typ of an OAuth access token", signed(head("typ", "at+jwt")), clerkauth.ReasonNotSessionToken},
+		{"a typ of an OAuth access token", signed(head("typ", "at+jwt")), clerkauth.ReasonTokenTypeMismatch},
 		{"a typ in lower case", signed(head("typ", "jwt")), clerkauth.ReasonNotSessionToken},
 		{"a JWT template", signed(head("cat", fakeclerk.CategoryJWTTemplate)), clerkauth.ReasonNotSessionToken},
 		{"a machine token", signed(head("cat", fakeclerk.CategoryM2MToken)), clerkauth.ReasonNotSessionToken},
