@@ -49,7 +49,7 @@ func (l *loader) divide(batch []*load, t ticket) {
 	var failure, stop *Error
 	for i := range 2 {
 		if t, stop = l.further(batch, t); stop != nil {
-			l.finish(batch, stop)
+			l.stop(batch, stop)
 			return
 		}
 		if f := l.try(batch[i:i+1], t); f != nil {
@@ -66,7 +66,7 @@ func (l *loader) divide(batch []*load, t ticket) {
 			return
 		}
 		if t, stop = l.further(rest, t); stop != nil {
-			l.finish(rest, stop)
+			l.stop(rest, stop)
 		} else if f := l.try(rest, t); f != nil { // most likely the only one
 			l.halve(rest, t, f)
 		}
@@ -94,7 +94,7 @@ func (l *loader) halve(batch []*load, t ticket, failure *Error) {
 		}
 		var stop *Error
 		if t, stop = l.further(half, t); stop != nil {
-			l.finish(half, stop)
+			l.stop(half, stop)
 		} else if f := l.try(half, t); f != nil {
 			l.halve(half, t, f)
 		}
@@ -113,6 +113,15 @@ func (l *loader) further(batch []*load, t ticket) (ticket, *Error) {
 		return ticket{}, errBudget
 	}
 	return l.outage.again(t)
+}
+
+// stop ends a batch for which no further call goes out.
+func (l *loader) stop(batch []*load, why *Error) {
+	if why == errBudget {
+		l.withdraw(batch)
+	} else {
+		l.finish(batch, why)
+	}
 }
 
 // try makes one call for a batch and ends the loads for which that decides. It
