@@ -112,10 +112,7 @@ var signInConstants = constants(`{
 // createSignIn answers POST /v1/client/sign_ins for the strategy "ticket", the
 // one that needs no form.
 func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, error) {
-	var p struct {
-		Strategy string `json:"strategy"`
-		Ticket   string `json:"ticket"`
-	}
+	var p struct{ Strategy, Ticket string }
 	if err := decode(r, &p); err != nil {
 		return nil, err
 	}
@@ -153,7 +150,6 @@ func (s *Server) signOut(r *http.Request, client *browserClient) (any, error) {
 	return s.newClientJSON(r, client)
 }
 
-// getClientSession answers GET /v1/client/sessions/{id}.
 func (s *Server) getClientSession(r *http.Request, client *browserClient) (any, error) {
 	session, err := s.clientSession(r, client)
 	if err != nil {
@@ -218,7 +214,6 @@ func (s *Server) factorVerificationAge(session Session) []int {
 	return []int{int(s.now().Sub(session.CreatedAt).Minutes()), -1}
 }
 
-// endClientSession answers POST /v1/client/sessions/{id}/end and …/remove.
 func (s *Server) endClientSession(r *http.Request, client *browserClient) (any, error) {
 	session, err := s.clientSession(r, client)
 	if err != nil {

@@ -310,42 +310,36 @@ func (s *Server) SignWebhook(id string, at time.Time, body []byte) http.Header {
 	return s.webhooks.sign(id, at, body)
 }
 
-// getWebhooks answers GET /fakeclerk/webhooks: [Server.Webhooks].
 func (s *Server) getWebhooks(*http.Request) (any, error) {
 	return object{"messages": append([]*WebhookMessage{}, s.messages...)}, nil
 }
 
-// putWebhooks answers PUT /fakeclerk/webhooks: it sends events to another URL
-// from now on, repeated ones included, or with "" no new ones, and holds them.
-func (s *Server) putWebhooks(r *http.Request) (any, error) {
-	body := struct {
-		URL  string `json:"url"`
-		Hold bool   `json:"hold"`
-	}{s.webhookURL, s.webhooksHeld}
-	err := decodeControl(r, &body)
-	if err == nil {
-		s.webhookURL = body.URL
-		s.holdWebhooks(body.Hold)
-	}
-	return nil, err
+type webhookParams struct {
+	URL  *string         `json:"url"`
+	Hold *bool           `json:"hold"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
 }
 
-// postWebhook answers POST /fakeclerk/webhooks: [Server.SendWebhook].
-func (s *Server) postWebhook(r *http.Request) (any, error) {
-	var body struct {
-		Type string          `json:"type"`
-		Data json.RawMessage `json:"data"`
+// putWebhooks sends events to another URL from now on, repeated ones included,
+// or with "" no new ones; and holds them.
+func (s *Server) putWebhooks(_ *http.Request, body webhookParams) (any, error) {
+	if body.URL != nil {
+		s.webhookURL = *body.URL
 	}
-	if err := decodeControl(r, &body); err != nil {
-		return nil, err
+	if body.Hold != nil {
+		s.holdWebhooks(*body.Hold)
 	}
+	return nil, nil
+}
+
+func (s *Server) postWebhook(_ *http.Request, body webhookParams) (any, error) {
 	id, err := s.sendWebhook(body.Type, body.Data)
 	return object{"id": id}, err
 }
 
-// resendWebhook answers POST /fakeclerk/webhooks/{id}/resend: it sends a message
-// again under the same id, delivered or not, as the button in Clerk's dashboard
-// does.
+// resendWebhook sends a message again under the same id, delivered or not, as
+// the button in Clerk's dashboard does.
 func (s *Server) resendWebhook(r *http.Request) (any, error) {
 	message, err := s.message(r.PathValue("id"))
 	if err == nil {
@@ -354,7 +348,6 @@ func (s *Server) resendWebhook(r *http.Request) (any, error) {
 	return nil, err
 }
 
-// deleteWebhook answers DELETE /fakeclerk/webhooks/{id}: [Server.DropWebhook].
 func (s *Server) deleteWebhook(r *http.Request) (any, error) {
 	return nil, s.dropWebhook(r.PathValue("id"))
 }
