@@ -2,6 +2,7 @@ package fakeclerk
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"time"
@@ -275,18 +276,19 @@ func (s *Server) newClientSessionJSON(r *http.Request, client *browserClient, se
 		return nil, err
 	}
 	user, _ := s.users.get(session.UserID)
-	userJSON, memberships := newUserJSON(user), []object{}
+	encoded, _ := json.Marshal(newUserJSON(user)) // as for the backend
+	userFields, memberships := constants(string(encoded)), []object{}
 	for _, m := range s.memberships.rows {
 		if m.UserID == user.ID {
 			memberships = append(memberships, s.newMembershipJSON(*m))
 		}
 	}
-	delete(userJSON, "private_metadata")
-	userJSON["organization_memberships"] = memberships
+	delete(userFields, "private_metadata")
+	userFields["organization_memberships"] = memberships
 	body := newSessionJSON(session)
 	maps.Copy(body, object{
 		"last_active_organization_id": nullable(organization), "factor_verification_age": s.factorVerificationAge(session),
-		"user": userJSON, "public_user_data": newPublicUserDataJSON(user), "last_active_token": token, "tasks": nil,
+		"user": userFields, "public_user_data": newPublicUserDataJSON(user), "last_active_token": token, "tasks": nil,
 	})
 	return body, nil
 }
