@@ -15,7 +15,7 @@ func (s *Server) createSession(_ *http.Request, p sessionParams) (any, error) {
 		return nil, errMissing("user_id")
 	}
 	if user, _ := s.users.get(p.UserID); user.Banned {
-		return nil, errUserBanned
+		return nil, newError(http.StatusForbidden, "user_banned", "User is banned")
 	}
 	session, err := s.addSession(p.UserID, newID("client"))
 	return newSessionJSON(session), err

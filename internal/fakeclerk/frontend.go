@@ -39,10 +39,8 @@ func (s *Server) forClient(answer func(*http.Request, *browserClient) (any, erro
 		if !ok {
 			// This makes Clerk's JavaScript ask for another dev browser, which it has
 			// to after this server was started again.
-			return nil, &apiError{
-				status: http.StatusUnauthorized, code: "dev_browser_unauthenticated", message: "Browser unauthenticated",
-				longMessage: "Unable to authenticate this browser for your development instance. Check your Clerk cookies and try again.",
-			}
+			return nil, newError(http.StatusUnauthorized, "dev_browser_unauthenticated",
+				"Unable to authenticate this browser for your development instance. Check your Clerk cookies and try again.")
 		}
 		response, err := answer(r, client)
 		if err != nil {
@@ -121,10 +119,7 @@ func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, erro
 		return nil, errParam("form_param_value_invalid", "strategy", `fakeclerk signs in with the strategy "ticket" only`)
 	}
 	if len(s.activeSessions(client)) > 0 {
-		return nil, &apiError{
-			status: http.StatusBadRequest, code: "session_exists", message: "Session already exists",
-			longMessage: "You're already signed in.",
-		}
+		return nil, newError(http.StatusBadRequest, "session_exists", "You're already signed in.")
 	}
 	user, known := s.users.get(s.tickets[p.Ticket])
 	delete(s.tickets, p.Ticket)
@@ -132,7 +127,7 @@ func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, erro
 		return nil, errParam("ticket_invalid_code", "ticket", "The ticket is unknown or was used already.")
 	}
 	if user.Banned {
-		return nil, errUserBanned
+		return nil, newError(http.StatusForbidden, "user_banned", "This user is banned.")
 	}
 	session, err := s.addSession(user.ID, client.id)
 	client.sessions = append(client.sessions, session.ID)
@@ -233,7 +228,7 @@ func (s *Server) clientSession(r *http.Request, client *browserClient) (Session,
 			return session, nil
 		}
 	}
-	return Session{}, &apiError{status: http.StatusUnauthorized, code: "signed_out", message: "You are signed out"}
+	return Session{}, newError(http.StatusUnauthorized, "signed_out", "You are signed out")
 }
 
 // activeSessions are the client's sessions that no sign-out, ban or deletion has

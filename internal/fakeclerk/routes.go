@@ -198,7 +198,8 @@ func (s *Server) begin(rt *route, r *http.Request) (*Fault, time.Duration, error
 func (s *Server) admit(rt *route, r *http.Request) error {
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return errNoKey
+		return newError(http.StatusUnauthorized, "authorization_header_format_invalid",
+			`Invalid Authorization header format. Must be "Bearer <YOUR_API_KEY>"`)
 	}
 	ofMachine := strings.Contains(rt.pattern, "/m2m_tokens") && s.asker(r) != nil
 	if key != s.options.SecretKey && !ofMachine {
@@ -273,8 +274,7 @@ func writeError(w http.ResponseWriter, err error) {
 	}
 	var answer *apiError
 	if !errors.As(err, &answer) {
-		answer = errStatus(http.StatusInternalServerError)
-		answer.longMessage = err.Error()
+		answer = newError(http.StatusInternalServerError, "internal_clerk_error", err.Error())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	setRetryAfter(w, answer.retryAfter)
