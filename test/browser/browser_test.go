@@ -1,4 +1,4 @@
-// Package browser drives the page of web/ in a real browser, against the stand-in for Clerk and the backend behind
+// Package browser drives the page of web/ in a real browser, against the fake Clerk and the backend behind
 // one of two doors: by default the standalone one, in this process, and with BROWSER_BACKEND=encore the app under
 // encore run.
 //
@@ -87,7 +87,7 @@ func start(t *testing.T, at addresses, lifetime time.Duration) world {
 
 	gate := newGate(t, cmp.Or(at.api, "127.0.0.1:0"))
 	w := world{clerk: clerk.URL(), api: localhost(t, gate.address)}
-	handler := page.Handler(built, func() page.Config { return page.ForStandIn(clerk, w.api) })
+	handler := page.Handler(built, func() page.Config { return page.ForFakeClerk(clerk, w.api) })
 	w.page = serve(t, cmp.Or(at.page, "127.0.0.1:0"), handler)
 	w.foreignPage = serve(t, "127.0.0.1:0", handler)
 	clerk.SetPageOrigins(w.page, w.foreignPage) // they read sign-in tickets
