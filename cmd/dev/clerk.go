@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
 
 	"encore.app/internal/fakeclerk"
@@ -21,6 +22,8 @@ import (
 // secret.
 func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
 	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger, WebhookSigningSecret: s.webhookSecret}
+	// A page that may use tokens may also read the ones that /token signs.
+	options.PageOrigins = append(slices.Clone(s.parties), "http://"+s.page)
 	if s.webhookSecret == "" {
 		options.WebhookSigningSecret = newWebhookSecret()
 	}

@@ -50,6 +50,11 @@ func Get(ctx context.Context) (*Note, error) {
 	}
 	return &Note{Owner: caller.UserID}, nil
 }
+
+// Count asks nothing about its caller.
+//
+//encore:api auth method=GET path=/notes/count
+func Count(ctx context.Context) error { return nil }
 `,
 }
 
@@ -85,6 +90,11 @@ func TestTheFoldersStandAloneInAnotherApp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, machine, err := get(t.Context(), clerk.URL()+"/token?type=api_key&email=ada@example.com", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine = strings.TrimSpace(machine)
 	api := run(t, encore, folder, environment)
 	for path, want := range map[string]struct {
 		token  string
@@ -93,6 +103,9 @@ func TestTheFoldersStandAloneInAnotherApp(t *testing.T) {
 	}{
 		"/user/profile":          {token, http.StatusOK, `"email": "ada@example.com"`},
 		"/notes":                 {token, http.StatusOK, `"Owner": "user_ada"`},
+		"/notes/count":           {token, http.StatusOK, ""},
+		"/notes/count?machine":   {machine, http.StatusForbidden, `"permission_denied"`},
+		"/notes?machine":         {machine, http.StatusForbidden, `"permission_denied"`},
 		"/user/profile?unsigned": {token[:strings.LastIndexByte(token, '.')+1], http.StatusUnauthorized, `"not signed in"`},
 	} {
 		status, body, err := get(t.Context(), api+path, want.token)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -52,5 +53,33 @@ func TestEachRunHasItsOwnWebhookSecret(t *testing.T) {
 	const chosen = "whsec_Y2hvc2VuIGJ5IHRoZSBkZXZlbG9wZXIgYnkgaGFuZA=="
 	if got := secret(chosen); got != chosen {
 		t.Errorf("signs with %q, want CLERK_WEBHOOK_SIGNING_SECRET", got)
+	}
+}
+
+func TestThePageAndItsAuthorizedPartiesReadTokens(t *testing.T) {
+	s := settings{clerk: "127.0.0.1:0", page: "localhost:3009", parties: []string{"http://localhost:5173"}}
+	clerk, err := startFakeClerk(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clerk.Close()
+	for origin, want := range map[string]string{
+		"http://localhost:3009": "http://localhost:3009",
+		"http://localhost:5173": "http://localhost:5173",
+		"http://evil.example":   "",
+	} {
+		request, err := http.NewRequest(http.MethodGet, clerk.URL()+"/ticket?user_id=user_ada", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Origin", origin)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if got := response.Header.Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("%s: allows %q (%s), want %q", origin, got, response.Status, want)
+		}
 	}
 }
