@@ -13,6 +13,7 @@ import (
 // Settings are the secret and the config of the service auth, as written.
 type Settings struct {
 	Environment encore.EnvironmentMeta
+	BuiltFor    string // see Start
 	SecretKey   string
 
 	AuthorizedParties []string

@@ -26,6 +26,22 @@ type Start struct {
 	InfraConfig *InfraConfig
 }
 
+// CheckStart is [Start.Check] for this process.
+func (s *Settings) CheckStart(log Logger) error {
+	infra, err := ReadInfraConfig()
+	if err != nil {
+		return err
+	}
+	start := &Start{
+		Environment:       s.Environment,
+		BuiltFor:          s.BuiltFor,
+		SecretKey:         s.SecretKey,
+		AuthorizedParties: s.AuthorizedParties,
+		InfraConfig:       infra,
+	}
+	return start.Check(log)
+}
+
 // Check returns an error of one line that says what to write and where, if the
 // app must not start. What is wrong in production alone is logged elsewhere.
 func (s *Start) Check(log Logger) error {
