@@ -90,6 +90,17 @@ func (i *instance) kill() {
 	<-i.ended
 }
 
+// endsWithin reports whether it ends by itself; if not, it is killed.
+func (i *instance) endsWithin(d time.Duration) bool {
+	select {
+	case <-i.ended:
+		return true
+	case <-time.After(d):
+		i.kill()
+		return false
+	}
+}
+
 // cpu is the processor time that the instance has used, user and system.
 func (i *instance) cpu() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", i.command.Process.Pid))

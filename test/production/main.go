@@ -49,9 +49,6 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run := runScenes
-	if s.cost {
-		run = runCost
-	}
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "production:", err)
 		os.Exit(1)
