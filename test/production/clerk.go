@@ -77,15 +77,16 @@ func startClerk(folder string) (*clerk, error) {
 	c.proxy = &http.Server{Handler: http.HandlerFunc(c.connect)}
 	go func() { _ = c.proxy.Serve(listener) }()
 
-	if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	forE2E, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return nil, err
 	}
-	c.e2eURL = "http://" + listener.Addr().String()
+	c.e2eURL = "http://" + forE2E.Addr().String()
 	c.forE2E = &http.Server{Handler: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		asProduction(r.Out)
 	}}}
-	go func() { _ = c.forE2E.Serve(listener) }()
+	go func() { _ = c.forE2E.Serve(forE2E) }()
 	return c, nil
 }
 
