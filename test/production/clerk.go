@@ -63,7 +63,13 @@ func startClerk(folder string) (*clerk, error) {
 	quiet := log.New(io.Discard, "", 0)
 	c.tunnels = &tunnels{connections: make(chan net.Conn), closed: make(chan struct{}), open: make(map[net.Conn]bool)}
 	c.api = &http.Server{
-		Handler:   &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, ErrorLog: quiet},
+		Handler: &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+			// A fault of the fake Clerk's connections is one of this one's.
+			Transport:    &http.Transport{DisableKeepAlives: true},
+			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+			ErrorLog:     quiet,
+		},
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
 		ErrorLog:  quiet,
 	}
@@ -82,10 +88,15 @@ func startClerk(folder string) (*clerk, error) {
 		return nil, err
 	}
 	c.e2eURL = "http://" + forE2E.Addr().String()
-	c.forE2E = &http.Server{Handler: &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		asProduction(r.Out)
-	}}}
+	c.forE2E = &http.Server{Handler: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			asProduction(r.Out)
+		},
+		// The suite sees a fault of the fake Clerk's connections as one of these.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:     quiet,
+	}, ErrorLog: quiet}
 	go func() { _ = c.forE2E.Serve(forE2E) }()
 	return c, nil
 }

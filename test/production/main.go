@@ -22,19 +22,19 @@ import (
 
 // settings are the command's flags.
 type settings struct {
-	cost    bool
-	outage  time.Duration
-	rounds  int
-	load    time.Duration // between two requests of one connection
-	e2e     bool
-	profile string
+	cost   bool
+	outage time.Duration
+	rounds int
+	load   time.Duration // between two requests of one connection
+	e2e    bool
+	alone  bool
 }
 
 func main() {
 	var s settings
 	flag.BoolVar(&s.cost, "cost", false, "measure what a request costs, instead of the scenes")
 	flag.IntVar(&s.rounds, "rounds", 7, "with -cost: how many rounds")
-	flag.StringVar(&s.profile, "profile", "", "with -cost: write perf's report of both binaries to this file (needs perf)")
+	flag.BoolVar(&s.alone, "alone", false, "stop after what a single instance shows")
 	flag.DurationVar(&s.outage, "outage", 15*time.Second, "how long Clerk is gone in scene c; below 5m the durations of auth/config.cue shrink as much")
 	flag.DurationVar(&s.load, "every", 40*time.Millisecond, "pause between two requests of one of the 16 connections")
 	flag.BoolVar(&s.e2e, "e2e", true, "run the suite test/e2e against the image")

@@ -32,6 +32,9 @@ func runScenes(ctx context.Context, s settings) error {
 	if err := e.alone(im, v, s.e2e); err != nil {
 		return err
 	}
+	if s.alone {
+		return v.err()
+	}
 	if err := e.refusals(app, im, v); err != nil {
 		return err
 	}
@@ -48,8 +51,13 @@ func (e *environment) alone(im *image, v *verdicts, suite bool) error {
 	if err != nil {
 		return err
 	}
+	// The suite also expects the one setting that is optional.
+	issuer, err := im.withAuthConfig(map[string]any{"Issuer": e.clerk.Issuer()})
+	if err != nil {
+		return err
+	}
 	began := time.Now()
-	i, err := im.startHealthy(e.ctx, address, e.clerk.env()...)
+	i, err := im.startHealthy(e.ctx, address, append(e.clerk.env(), issuer[len(issuer)-1])...)
 	if err != nil {
 		v.say(false, "it starts: %v", err)
 		return v.err()
