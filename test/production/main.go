@@ -28,12 +28,14 @@ type settings struct {
 	load   time.Duration // between two requests of one connection
 	e2e    bool
 	alone  bool
+	pprof  string
 }
 
 func main() {
 	var s settings
 	flag.BoolVar(&s.cost, "cost", false, "measure what a request costs, instead of the scenes")
 	flag.IntVar(&s.rounds, "rounds", 7, "with -cost: how many rounds")
+	flag.StringVar(&s.pprof, "pprof", "", "with -cost: write processor profiles of the floor and this app to files with this prefix, and measure nothing")
 	flag.BoolVar(&s.alone, "alone", false, "stop after what a single instance shows")
 	flag.DurationVar(&s.outage, "outage", 15*time.Second, "how long Clerk is gone in scene c; below 5m the durations of auth/config.cue shrink as much")
 	flag.DurationVar(&s.load, "every", 40*time.Millisecond, "pause between two requests of one of the 16 connections")
@@ -49,6 +51,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	run := runScenes
+	if s.cost {
+		run = runCost
+	}
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "production:", err)
 		os.Exit(1)
