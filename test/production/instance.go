@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -101,19 +100,26 @@ func (i *instance) endsWithin(d time.Duration) bool {
 	}
 }
 
-// cpu is the processor time that the instance has used, user and system.
-func (i *instance) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", i.command.Process.Pid))
+// cpu is the processor time that the instance has used, user and system. The
+// scheduler counts nanoseconds for each thread; proc_pid_stat(5) would count ticks
+// of 10 ms. Go's threads do not end.
+func (i *instance) cpu() (total time.Duration, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", i.command.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	user, err := strconv.Atoi(fields[11]) // utime; proc_pid_stat(5)
-	if err != nil {
-		return 0, err
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		if err != nil {
+			return 0, err
+		}
+		var nanoseconds int64
+		if _, err := fmt.Sscan(string(stat), &nanoseconds); err != nil {
+			return 0, err
+		}
+		total += time.Duration(nanoseconds)
 	}
-	system, err := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * (time.Second / 100), err // USER_HZ
+	return total, nil
 }
 
 // memory is its resident memory in bytes.
