@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -142,6 +145,27 @@ func (c *clerk) close() {
 	_ = c.api.Close()
 	_ = c.forE2E.Close()
 	_ = c.Server.Close()
+}
+
+// sendEventsTo sets where events are sent; "" is nowhere.
+func (c *clerk) sendEventsTo(address string) error {
+	body, err := json.Marshal(map[string]string{"url": address})
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequest(http.MethodPut, c.URL()+"/fakeclerk/webhooks", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	if err := response.Body.Close(); err != nil || response.StatusCode/100 != 2 {
+		return fmt.Errorf("the fake Clerk answered %s %w", response.Status, err)
+	}
+	return nil
 }
 
 // env is what an instance is started with: the secrets of deploy/infra.json, and

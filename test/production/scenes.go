@@ -297,8 +297,9 @@ func (e *environment) ban(fleet []*member, b *balancer, users *crowd, v *verdict
 		}
 	}
 	pause(e.ctx, 2*time.Second) // until the balancer has seen two good checks
-	e.clerk.SetWebhookURL("http://" + b.address + "/webhooks/clerk")
-	defer e.clerk.SetWebhookURL("")
+	if err := e.clerk.sendEventsTo("http://" + b.address + "/webhooks/clerk"); err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := e.clerk.BanUser(victim); err != nil {
 		return err
