@@ -40,27 +40,8 @@ func initService() (*Service, error) {
 // authenticator is the one of this process. Services that ask Clerk share its
 // connection, and with it one budget under Clerk's rate limit.
 var authenticator = sync.OnceValues(func() (*clerkauth.Authenticator, error) {
-	a, err := newAuthenticator()
-	if err != nil && !access.Local {
-		access.Exit(err, Log{})
-	}
-	return a, err
+	return settings(encore.Meta().Environment).Authenticator(observer{}, Log{})
 })
-
-func newAuthenticator() (*clerkauth.Authenticator, error) {
-	s := settings(encore.Meta().Environment)
-	if !access.Local {
-		if err := s.CheckStart(Log{}); err != nil {
-			return nil, err
-		}
-	}
-	options, err := s.Options(Log{})
-	if err != nil {
-		return nil, err
-	}
-	options.Observer = observer{}
-	return clerkauth.New(options)
-}
 
 // Backend returns the connection to Clerk's Backend API, on which every client
 // of Clerk's Go SDK works. Its calls never take from those that sign users in.

@@ -26,8 +26,8 @@ type Start struct {
 	InfraConfig *InfraConfig
 }
 
-// CheckStart is [Start.Check] for this process.
-func (s *Settings) CheckStart(log Logger) error {
+// checkStart is [Start.Check] for this process.
+func (s *Settings) checkStart(log Logger) error {
 	infra, err := ReadInfraConfig()
 	if err != nil {
 		return err
@@ -128,10 +128,10 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// Exit logs why the app must not start and ends the process with status 1. The
+// exit logs why the app must not start and ends the process with status 1. The
 // error of an initService would end it with status 0 (Encore 1.58), which no
 // supervisor takes for a failure, and would be logged once for each service.
-func Exit(err error, log Logger) {
+func exit(err error, log Logger) {
 	log.Error("not started: " + err.Error())
 	os.Exit(1)
 }
