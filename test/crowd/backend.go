@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"encore.app/auth/clerkauth"
+	"encore.app/internal/fakeclerk"
+	"encore.app/internal/standalone"
+	"encore.app/test/bench/guide"
+)
+
+// settings are what a backend is started with.
+type settings struct {
+	secretKey, apiURL string
+	share             float64 // of Clerk's limit; 0 is the default
+	transport         http.RoundTripper
+	now               func() time.Time
+}
+
+// backend is one of the two that are compared.
+type backend struct {
+	name    string
+	ours    bool
+	handler func(settings) (http.Handler, error)
+}
+
+var backends = []backend{
+	{name: "ours", ours: true, handler: ourHandler},
+	{name: "the guide's", handler: guideHandler},
+}
+
+func ourHandler(s settings) (http.Handler, error) {
+	options := clerkauth.Options{
+		SecretKey:         s.secretKey,
+		APIURL:            s.apiURL,
+		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
+		Now:               s.now,
+	}
+	if s.transport != nil {
+		options.HTTPClient = &http.Client{Transport: s.transport}
+	}
+	authenticator, err := clerkauth.New(options)
+	if err != nil {
+		return nil, err
+	}
+	members, err := clerkauth.NewMembers(options)
+	if err != nil {
+		return nil, err
+	}
+	return standalone.Handler(authenticator, nil, standalone.Organization(members)), nil
+}
+
+// maxGuideConnections is for the sake of file descriptors. The guide's handler
+// makes a call for every request, which Clerk would take on one connection.
+const maxGuideConnections = 1000
+
+func guideHandler(s settings) (http.Handler, error) {
+	if s.transport == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost, transport.MaxConnsPerHost = maxGuideConnections, maxGuideConnections
+		s.transport = transport
+	}
+	return guide.Handler(guide.Options{
+		SecretKey:         s.secretKey,
+		APIURL:            s.apiURL,
+		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
+		HTTPClient:        &http.Client{Timeout: 5 * time.Second, Transport: s.transport},
+	}), nil
+}
+
+// instance is a running backend.
+type instance struct {
+	url    string
+	server *http.Server
+}
+
+// start serves a backend at a loopback address and connects the client to it.
+func (c client) start(ctx context.Context, b backend, s settings) (*instance, error) {
+	handler, err := b.handler(s)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		Protocols:         new(http.Protocols),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 4096},
+	}
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go func() { _ = server.Serve(listener) }() // until stop
+	i := &instance{url: "http://" + listener.Addr().String(), server: server}
+	if err := c.connect(ctx, i.url); err != nil {
+		i.stop()
+		return nil, err
+	}
+	return i, nil
+}
+
+// stop lets the requests that are under way end.
+func (i *instance) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	_ = i.server.Shutdown(ctx)
+	_ = i.server.Close()
+}
