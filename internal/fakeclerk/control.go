@@ -92,6 +92,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Route      string    `json:"route"`
+		UserID     string    `json:"user_id"`
 		Kind       FaultKind `json:"kind"`
 		Latency    duration  `json:"latency"`
 		Duration   duration  `json:"duration"`
@@ -120,8 +121,17 @@ func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("Connection", "close") // this connection is the last
 	}
-	conn, _ := r.Context().Value(connKey{}).(net.Conn)
-	if err := s.setFault(body.Route, fault, conn); err != nil {
+	var err error
+	switch {
+	case body.UserID != "" && body.Route != "":
+		err = errors.New("a fault is of a route or of a user, not of both")
+	case body.UserID != "":
+		err = s.setUserFault(body.UserID, fault)
+	default:
+		conn, _ := r.Context().Value(connKey{}).(net.Conn)
+		err = s.setFault(body.Route, fault, conn)
+	}
+	if err != nil {
 		writeError(w, errParam("form_param_value_invalid", "fault", err.Error()))
 		return
 	}
@@ -137,9 +147,10 @@ func (s *Server) deleteFaults(w http.ResponseWriter, _ *http.Request) {
 // getRequests answers GET /fakeclerk/requests: the counts of the Backend API routes.
 func (s *Server) getRequests(w http.ResponseWriter, _ *http.Request) {
 	counts := struct {
-		Total  int            `json:"total"`
-		Routes map[string]int `json:"routes"`
-	}{Routes: make(map[string]int)}
+		Total       int            `json:"total"`
+		RateLimited int            `json:"rate_limited"`
+		Routes      map[string]int `json:"routes"`
+	}{RateLimited: s.RateLimited(), Routes: make(map[string]int)}
 	for name, rt := range s.routes.byName {
 		if rt.backendAPI {
 			counts.Routes[name] = int(rt.requests.Load())
@@ -175,6 +186,33 @@ func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request) {
 		writeError(w, errNotFound("key", kid))
 		return
 	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// putRateLimit answers PUT /fakeclerk/rate_limit: [Server.SetRateLimit].
+func (s *Server) putRateLimit(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Requests int      `json:"requests"`
+		Window   duration `json:"window"`
+	}
+	if err := readControl(r, &body); err != nil {
+		writeError(w, err)
+		return
+	}
+	s.SetRateLimit(RateLimit{Requests: body.Requests, Window: time.Duration(body.Window)})
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// putLatency answers PUT /fakeclerk/latency {"latency"}: [Server.SetLatency].
+func (s *Server) putLatency(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Latency duration `json:"latency"`
+	}
+	if err := readControl(r, &body); err != nil {
+		writeError(w, err)
+		return
+	}
+	s.SetLatency(time.Duration(body.Latency))
 	w.WriteHeader(http.StatusNoContent)
 }
 

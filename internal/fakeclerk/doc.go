@@ -61,12 +61,14 @@
 //	         &headers={"typ":null}              merged into the header; null deletes a field
 //	GET    /ticket?email=ada@example.com        a sign-in ticket as plain text
 //	         or ?user_id=user_noemail
-//	PUT    /fakeclerk/faults                    {"route","kind","latency","duration","status","retry_after","body","count"}
+//	PUT    /fakeclerk/faults                    {"route" or "user_id","kind","latency","duration","status","retry_after","body","count"}
 //	DELETE /fakeclerk/faults
-//	GET    /fakeclerk/requests                  {"total","routes":{"GET /v1/jwks":1}}
+//	GET    /fakeclerk/requests                  {"total","rate_limited","routes":{"GET /v1/jwks":1}}
 //	DELETE /fakeclerk/requests
 //	POST   /fakeclerk/keys/rotate               {"kid"}
 //	DELETE /fakeclerk/keys/{kid}
+//	PUT    /fakeclerk/rate_limit                {"requests","window"}
+//	PUT    /fakeclerk/latency                   {"latency"}
 //	PUT    /fakeclerk/clock                     {"offset"}
 //	POST   /fakeclerk/users                     a [User]
 //	POST   /fakeclerk/sessions/{id}/end         signs a session out

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // apiError is an answer of the Backend API that is not a success.
@@ -13,6 +14,7 @@ type apiError struct {
 	message     string
 	longMessage string
 	meta        map[string]any
+	retryAfter  time.Duration // 0: no Retry-After
 }
 
 func (e *apiError) Error() string { return e.code + ": " + e.longMessage }

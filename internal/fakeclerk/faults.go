@@ -1,6 +1,7 @@
 package fakeclerk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -115,9 +116,61 @@ func (s *Server) setFault(name string, fault Fault, keep net.Conn) error {
 	return nil
 }
 
+// SetUserFault breaks the record of one user, in the place of its earlier fault:
+// GET /v1/users/{id}, and every page of GET /v1/users that holds the record. A
+// fault of the route comes first. [FaultWrongJSON] replaces only the record, so
+// that a page goes out with one odd record in it. It panics for an invalid fault
+// and for [FaultRefused].
+func (s *Server) SetUserFault(userID string, fault Fault) {
+	if err := s.setUserFault(userID, fault); err != nil {
+		panic("fakeclerk: set user fault: " + err.Error())
+	}
+}
+
+func (s *Server) setUserFault(userID string, fault Fault) error {
+	if err := fault.check(false); err != nil {
+		return err
+	}
+	s.routes.users.Store(userID, &activeFault{Fault: fault})
+	return nil
+}
+
+// breakUsers applies the faults of users to what a handler answers with. It
+// returns the answer and the fault of the whole response, if there is one.
+func (s *Server) breakUsers(value any) (any, Fault, bool) {
+	switch value := value.(type) {
+	case userJSON:
+		fault, broken := s.userFault(value.ID)
+		return value, fault, broken
+	case []userJSON:
+		records := make([]any, len(value))
+		for i, user := range value {
+			records[i] = user
+			fault, broken := s.userFault(user.ID)
+			switch {
+			case broken && fault.Kind == FaultWrongJSON:
+				records[i] = fault.wrongJSON()
+			case broken:
+				return value, fault, true
+			}
+		}
+		return records, Fault{}, false
+	}
+	return value, Fault{}, false
+}
+
+func (s *Server) userFault(userID string) (Fault, bool) {
+	active, ok := s.routes.users.Load(userID)
+	if !ok {
+		return Fault{}, false
+	}
+	return active.(*activeFault).next()
+}
+
 // ClearFaults ends every fault. A request that already hangs goes on hanging.
 func (s *Server) ClearFaults() {
 	s.routes.every.Store(nil)
+	s.routes.users.Clear()
 	for _, rt := range s.routes.byName {
 		rt.fault.Store(nil)
 	}
@@ -129,25 +182,26 @@ type activeFault struct {
 	applied atomic.Int64
 }
 
+// next returns the fault if the next request meets it.
+func (a *activeFault) next() (Fault, bool) {
+	if a == nil || a.Count > 0 && a.applied.Add(1) > int64(a.Count) {
+		return Fault{}, false
+	}
+	return a.Fault, true
+}
+
 // faultOf returns the fault that the next request of the route meets.
 func (t *routeTable) faultOf(rt *route) (Fault, bool) {
-	for _, active := range []*activeFault{rt.fault.Load(), t.every.Load()} {
-		if active == nil {
-			continue
-		}
-		if active.Count == 0 || active.applied.Add(1) <= int64(active.Count) {
-			return active.Fault, true
-		}
+	if fault, broken := rt.fault.Load().next(); broken {
+		return fault, true
 	}
-	return Fault{}, false
+	return t.every.Load().next()
 }
 
 // before applies what happens ahead of the handler, and reports whether that was the answer.
 func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 	if f.Latency > 0 {
-		timer := time.NewTimer(f.Latency)
-		defer timer.Stop()
-		waitFor(r, timer.C)
+		wait(r, f.Latency)
 	}
 	switch f.Kind {
 	case FaultHang:
@@ -162,6 +216,13 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 	default:
 		return false
 	}
+}
+
+// wait delays a request.
+func wait(r *http.Request, latency time.Duration) {
+	timer := time.NewTimer(latency)
+	defer timer.Stop()
+	waitFor(r, timer.C)
 }
 
 // waitFor waits for the timer, or until the client has gone or the server closes: then it ends the request.
@@ -188,9 +249,7 @@ func reset(w http.ResponseWriter) {
 }
 
 func (f Fault) writeStatus(w http.ResponseWriter) {
-	if f.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(f.RetryAfter/time.Second), 10))
-	}
+	setRetryAfter(w, f.RetryAfter)
 	body, contentType := []byte(f.Body), "application/json"
 	switch {
 	case f.Body != "":
@@ -217,11 +276,13 @@ func (f Fault) write(w http.ResponseWriter, body []byte) {
 	case FaultCutJSON:
 		writeJSON(w, body[:len(body)/2])
 	case FaultWrongJSON:
-		if f.Body == "" {
-			f.Body = `{"status":"ok"}`
-		}
-		writeJSON(w, []byte(f.Body))
+		writeJSON(w, f.wrongJSON())
 	default:
 		writeJSON(w, body)
 	}
+}
+
+// wrongJSON is the body of FaultWrongJSON.
+func (f Fault) wrongJSON() json.RawMessage {
+	return json.RawMessage(cmp.Or(f.Body, `{"status":"ok"}`))
 }

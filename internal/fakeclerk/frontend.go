@@ -22,7 +22,7 @@ func (s *Server) PublishableKey() string {
 
 // Users returns all accounts, the oldest first.
 func (s *Server) Users() []User {
-	return s.store.filterUsers(func(*User) bool { return true })
+	return s.store.filterUsers(nil, func(*User) bool { return true })
 }
 
 // frontendRoutes registers the part of Clerk's Frontend API with which its JavaScript signs in, keeps a session

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -48,6 +49,8 @@ func (s *Server) registerRoutes() {
 	s.open("DELETE /fakeclerk/requests", s.deleteRequests)
 	s.open("POST /fakeclerk/keys/rotate", s.rotateKey)
 	s.open("DELETE /fakeclerk/keys/{kid}", s.deleteKey)
+	s.open("PUT /fakeclerk/rate_limit", s.putRateLimit)
+	s.open("PUT /fakeclerk/latency", s.putLatency)
 	s.open("PUT /fakeclerk/clock", s.putClock)
 	s.open("POST /fakeclerk/users", s.addUser)
 	s.webhookRoutes()
@@ -60,6 +63,7 @@ type routeTable struct {
 	mux    *http.ServeMux
 	byName map[string]*route
 	every  atomic.Pointer[activeFault] // the fault of every Backend API route
+	users  sync.Map                    // *activeFault by user id
 }
 
 type route struct {
@@ -97,11 +101,28 @@ func (s *Server) api(pattern string, answer endpoint) {
 	rt := s.routes.add(pattern, true)
 	s.routes.mux.Handle(pattern, s.logged(rt, func(w http.ResponseWriter, r *http.Request) {
 		rt.requests.Add(1)
+		refusal := s.admit(rt, r)
+		if latency := time.Duration(s.latency.Load()); latency > 0 {
+			wait(r, latency)
+		}
 		fault, broken := s.routes.faultOf(rt)
 		if broken && fault.before(w, r) {
 			return
 		}
-		body, err := s.authorized(r, answer)
+		if refusal != nil {
+			writeError(w, refusal)
+			return
+		}
+		value, err := answer(r)
+		if err == nil && r.Method == http.MethodGet && !broken {
+			if value, fault, broken = s.breakUsers(value); broken && fault.before(w, r) {
+				return
+			}
+		}
+		var body []byte
+		if err == nil {
+			body, err = json.Marshal(value)
+		}
 		switch {
 		case err != nil:
 			writeError(w, err)
@@ -122,20 +143,26 @@ func (s *Server) open(pattern string, handler http.HandlerFunc) {
 	}))
 }
 
-// authorized asks for the secret key before anything else, as Clerk does even for unknown paths.
-func (s *Server) authorized(r *http.Request, answer endpoint) ([]byte, error) {
+// admit asks for the secret key before anything else, as Clerk does even for
+// unknown paths, and takes the request from the rate limit of the key. Clerk
+// does not limit the JWKS.
+func (s *Server) admit(rt *route, r *http.Request) error {
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return nil, errMissingKey()
+		return errMissingKey()
 	}
 	if key != s.options.SecretKey {
-		return nil, errWrongKey()
+		return errWrongKey()
 	}
-	value, err := answer(r)
-	if err != nil {
-		return nil, err
+	if rt.name == "GET /v1/jwks" {
+		return nil
 	}
-	return json.Marshal(value)
+	if retryAfter, limited := s.rateLimiter.take(s.now()); limited {
+		refusal := errStatus(http.StatusTooManyRequests)
+		refusal.retryAfter = retryAfter
+		return refusal
+	}
+	return nil
 }
 
 // logged writes the one log line of a request. It names the route rather than the path, which may carry
@@ -194,6 +221,7 @@ func writeError(w http.ResponseWriter, err error) {
 		answer.longMessage = err.Error()
 	}
 	w.Header().Set("Content-Type", "application/json")
+	setRetryAfter(w, answer.retryAfter)
 	w.WriteHeader(answer.status)
 	_, _ = w.Write(answer.body())
 }
@@ -220,8 +248,9 @@ func (s *Server) TotalRequests() int {
 	return total
 }
 
-// ResetRequests sets all counts to 0.
+// ResetRequests sets all counts to 0, that of [Server.RateLimited] too.
 func (s *Server) ResetRequests() {
+	s.rateLimiter.refused.Store(0)
 	for _, rt := range s.routes.byName {
 		rt.requests.Store(0)
 	}

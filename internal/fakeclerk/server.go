@@ -29,7 +29,11 @@ type Options struct {
 	// JWTTemplates are Clerk's JWT templates by name: each returns the claims that it adds to Clerk's
 	// default ones, a nil function none. Default: no template.
 	JWTTemplates map[string]func(User) map[string]any
-	// Now is the clock of tokens and timestamps. Default [time.Now].
+	// RateLimit bounds the calls of the Backend API. Default: no limit.
+	RateLimit RateLimit
+	// Latency delays every answer of the Backend API. Default: none.
+	Latency time.Duration
+	// Now is the clock of tokens, timestamps and the rate limit. Default [time.Now].
 	Now func() time.Time
 	// WebhookURL is where events are sent, such as "http://127.0.0.1:4000/webhooks/clerk". Default: nowhere.
 	WebhookURL string
@@ -68,6 +72,8 @@ type Server struct {
 	options     Options
 	url         string
 	clockOffset atomic.Int64 // nanoseconds
+	latency     atomic.Int64 // nanoseconds
+	rateLimiter rateLimiter
 
 	door   door
 	keys   keyring
@@ -88,6 +94,8 @@ func Start(options Options) (*Server, error) {
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
 	s := &Server{options: options}
+	s.SetLatency(options.Latency)
+	s.SetRateLimit(options.RateLimit)
 	s.keys.add(options.KeyID, options.SigningKey)
 	s.store.init()
 	s.seed()

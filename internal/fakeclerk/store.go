@@ -13,6 +13,7 @@ import (
 type store struct {
 	mu       sync.RWMutex
 	users    []*User // in order of creation
+	added    int     // counts the users ever added
 	userByID map[string]*User
 	byEmail  map[string]*User // by every address, in lower case
 	sessions map[string]*Session
@@ -46,12 +47,23 @@ func (u *User) clone() User {
 	return copied
 }
 
-// filterUsers returns the users that keep lets through, the oldest first.
-func (st *store) filterUsers(keep func(*User) bool) []User {
+// filterUsers returns the users that keep lets through, the oldest first. Where
+// there are ids, it looks only at the users that have one of them.
+func (st *store) filterUsers(ids []string, keep func(*User) bool) []User {
 	st.mu.RLock()
 	defer st.mu.RUnlock()
+	candidates := st.users
+	if len(ids) > 0 {
+		candidates = nil
+		for _, id := range ids {
+			if user, ok := st.userByID[id]; ok && !slices.Contains(candidates, user) {
+				candidates = append(candidates, user)
+			}
+		}
+		slices.SortFunc(candidates, func(a, b *User) int { return a.number - b.number })
+	}
 	var users []User
-	for _, user := range st.users {
+	for _, user := range candidates {
 		if keep(user) {
 			users = append(users, user.clone())
 		}
@@ -76,6 +88,8 @@ func (st *store) addUser(user User) error {
 		return ErrUserExists
 	}
 	added := user.clone()
+	st.added++
+	added.number = st.added
 	if err := st.indexEmails(&added); err != nil {
 		return err
 	}
@@ -115,6 +129,7 @@ func (st *store) changeUser(id string, change func(*User)) (User, error) {
 	before := *user
 	changed := user.clone()
 	change(&changed)
+	changed.number = before.number
 
 	st.unindexEmails(&before)
 	*user = changed

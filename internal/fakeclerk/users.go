@@ -29,6 +29,8 @@ type User struct {
 
 	CreatedAt time.Time `json:"-"` // set by AddUser
 	UpdatedAt time.Time `json:"-"` // set by AddUser and UpdateUser
+
+	number int // in order of creation
 }
 
 // EmailAddress is one address of a [User].

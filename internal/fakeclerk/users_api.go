@@ -3,6 +3,7 @@ package fakeclerk
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -147,10 +148,8 @@ func (s *Server) filterUsers(query url.Values) ([]User, error) {
 	for name, values := range query {
 		var matches func(*User, string) bool
 		switch strings.TrimSuffix(name, "[]") {
-		case "limit", "offset", "order_by":
+		case "limit", "offset", "order_by", "user_id":
 			continue
-		case "user_id":
-			matches = func(user *User, value string) bool { return user.ID == value }
 		case "email_address":
 			matches = (*User).hasEmailAddress
 		case "username":
@@ -168,9 +167,32 @@ func (s *Server) filterUsers(query url.Values) ([]User, error) {
 			return slices.ContainsFunc(values, func(value string) bool { return matches(user, value) })
 		})
 	}
-	return s.store.filterUsers(func(user *User) bool {
-		return !slices.ContainsFunc(filters, func(passes func(*User) bool) bool { return !passes(user) })
+	include, exclude, err := splitIDs(slices.Concat(query["user_id"], query["user_id[]"]))
+	if err != nil {
+		return nil, err
+	}
+	return s.store.filterUsers(include, func(user *User) bool {
+		return !slices.Contains(exclude, user.ID) &&
+			!slices.ContainsFunc(filters, func(passes func(*User) bool) bool { return !passes(user) })
 	}), nil
+}
+
+// splitIDs reads the values of user_id: at most 100 ids, each with "+" or
+// nothing before it to include the user, or "-" to exclude it.
+func splitIDs(values []string) (include, exclude []string, err error) {
+	const most = 100
+	if len(values) > most {
+		return nil, nil, errParam("form_param_exceeds_allowed_size", "user_id", fmt.Sprintf("user_id should not exceed %d values.", most))
+	}
+	for _, value := range values {
+		id, excluded := strings.CutPrefix(value, "-")
+		if excluded {
+			exclude = append(exclude, id)
+		} else {
+			include = append(include, strings.TrimLeft(id, "+ ")) // "+" is a space where it was not escaped
+		}
+	}
+	return include, exclude, nil
 }
 
 // matchesQuery is Clerk's "query" filter: a part of any name, id or address, in any case.
