@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"encore.app/internal/fakeclerk"
@@ -13,8 +16,9 @@ import (
 // scenario is one thing that happens to a crowd. It is played to each backend
 // with a fake Clerk of its own.
 type scenario struct {
-	name string
-	play func(context.Context, *stage, backend) (outcome, error)
+	name  string
+	users func(size) int // how many it needs
+	play  func(context.Context, *stage, backend, []user) (outcome, error)
 
 	// alone is for a crowd that needs both processors: the backends take turns.
 	alone bool
@@ -22,7 +26,7 @@ type scenario struct {
 
 // stage is what every scenario is played with.
 type stage struct {
-	users  *users
+	*users
 	client client
 	size   size
 }
@@ -63,6 +67,8 @@ func (o *outcome) atMost(what string, got, most int) {
 	}
 }
 
+func (o *outcome) notef(format string, a ...any) { o.note = fmt.Sprintf(format, a...) }
+
 // result is the outcome of a scenario for one backend.
 type result struct {
 	backend backend
@@ -76,7 +82,7 @@ func (s scenario) run(ctx context.Context, st *stage, backends []backend) []resu
 	var wg sync.WaitGroup
 	for i, b := range backends {
 		wg.Go(func() {
-			o, err := s.play(ctx, st, b)
+			o, err := s.play(ctx, st, b, st.all[:s.users(st.size)])
 			results[i] = result{backend: b, outcome: o, err: errors.Join(err, ctx.Err())}
 		})
 		if s.alone {
@@ -85,4 +91,31 @@ func (s scenario) run(ctx context.Context, st *stage, backends []backend) []resu
 	}
 	wg.Wait()
 	return results
+}
+
+// clock runs faster than time does, by a factor.
+type clock struct {
+	began time.Time
+	speed float64
+}
+
+func newClock(speed float64) clock { return clock{began: time.Now(), speed: speed} }
+
+func (c clock) now() time.Time {
+	return c.began.Add(time.Duration(float64(time.Since(c.began)) * c.speed))
+}
+
+// callsFor counts the calls to Clerk that name a user, in their path or query.
+type callsFor struct {
+	userID string
+	next   http.RoundTripper
+	n      atomic.Int64
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (c *callsFor) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.Contains(r.URL.Path, c.userID) || strings.Contains(r.URL.RawQuery, c.userID) {
+		c.n.Add(1)
+	}
+	return c.next.RoundTrip(r)
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -68,6 +68,13 @@ func (c client) profile(ctx context.Context, server string, i int, u user) answe
 		return served
 	}
 	return wrong
+}
+
+// lists asks for a page of the members of the user's organization, and reports
+// whether it came. No two pages are the same.
+func (c client) lists(ctx context.Context, server string, i int, u user) bool {
+	status, _, err := get(ctx, c[i%len(c)], fmt.Sprintf("%s/organization/members?offset=%d", server, i+1), u.token)
+	return err == nil && status == http.StatusOK
 }
 
 func get(ctx context.Context, c *http.Client, url, token string) (int, string, error) {
@@ -175,5 +182,3 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
-
-var errUnserved = errors.New("not every user is known")

@@ -48,26 +48,47 @@ var full = size{
 }
 
 var scenarios = []scenario{
-	{name: "one user's record fails", play: oddUser},
-	{name: "5,000 at once", alone: true, play: func(ctx context.Context, st *stage, b backend) (outcome, error) {
-		return crowd(ctx, st, b, st.size.few)
-	}},
-	{name: "20,000 at once", alone: true, play: func(ctx context.Context, st *stage, b backend) (outcome, error) {
-		return crowd(ctx, st, b, st.size.many)
-	}},
-	{name: "15,000 a minute, 20 new a second", play: active},
-	{name: "Clerk slows down to 1.5 s", play: slow},
-	{name: "the connection to Clerk dies silently", play: silent},
-	{name: "ten instances and their member lists", play: fleet},
-	{name: "a restart in the middle", play: restart},
+	{
+		name:  "one user's record fails",
+		users: func(s size) int { return s.oddOthers + 1 }, play: oddUser,
+	},
+	{
+		name:  "5,000 at once",
+		users: func(s size) int { return s.few }, play: crowd, alone: true,
+	},
+	{
+		name:  "20,000 at once",
+		users: func(s size) int { return s.many }, play: crowd, alone: true,
+	},
+	{
+		name:  "15,000 a minute, 20 new a second",
+		users: func(s size) int { return s.active + s.newcomers() }, play: active,
+	},
+	{
+		name:  "Clerk slows down to 1.5 s",
+		users: func(s size) int { return int(float64(s.slowRate) * s.slowLasting.Seconds()) }, play: slow,
+	},
+	{
+		name:  "the connection to Clerk dies silently",
+		users: func(s size) int { return int(float64(s.silentRate) * s.silentLasting.Seconds()) }, play: silent,
+	},
+	{
+		name:  "ten instances and their member lists",
+		users: func(s size) int { return int(float64(s.fleetRate) * s.fleetLasting.Seconds()) }, play: fleet,
+	},
+	{
+		name:  "a restart in the middle",
+		users: func(s size) int { return s.restartUsers }, play: restart,
+	},
 }
+
+func (s size) newcomers() int { return int(float64(s.newRate) * s.activeLasting.Seconds()) }
 
 // oddUser: Clerk answers 500 whenever one user's record is part of the answer.
 // That user keeps asking, while others sign in for the first time.
-func oddUser(ctx context.Context, st *stage, b backend) (outcome, error) {
+func oddUser(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
 	const odd = 0
-	n := st.size.oddOthers
-	clerk, err := st.users.clerk(fakeclerk.Options{}, n+1)
+	clerk, err := st.clerk(fakeclerk.Options{}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -86,12 +107,12 @@ func oddUser(ctx context.Context, st *stage, b backend) (outcome, error) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		every(ctx, int(float64(st.size.oddRate)*seconds), float64(st.size.oddRate), func(int) {
-			oddAnswers[st.client.profile(ctx, on.url, odd, st.users.all[odd])].Add(1)
+			oddAnswers[st.client.profile(ctx, on.url, odd, all[odd])].Add(1)
 		})
 	})
 	wg.Go(func() {
 		if pause(ctx, st.size.oddLasting/8) { // the odd user comes first
-			t = st.client.arriving(ctx, on.always, st.users.all[1:n+1], float64(n)/(seconds*3/4))
+			t = st.client.arriving(ctx, on.always, all[1:], float64(len(all)-1)/(seconds*3/4))
 		}
 	})
 	wg.Wait()
@@ -106,10 +127,10 @@ func oddUser(ctx context.Context, st *stage, b backend) (outcome, error) {
 	return o, nil
 }
 
-// crowd: n users whom the backend does not know ask at the same moment, as
+// crowd: users whom the backend does not know ask at the same moment, as
 // after a deploy. A batch of 100 users costs one call.
-func crowd(ctx context.Context, st *stage, b backend, n int) (outcome, error) {
-	clerk, err := st.users.clerk(fakeclerk.Options{}, n)
+func crowd(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
+	clerk, err := st.clerk(fakeclerk.Options{}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -119,20 +140,19 @@ func crowd(ctx context.Context, st *stage, b backend, n int) (outcome, error) {
 		return outcome{}, err
 	}
 	defer on.stop()
-	t := st.client.atOnce(ctx, on.url, st.users.all[:n], st.size.patience)
+	t := st.client.atOnce(ctx, on.url, all, st.size.patience)
 	o := newOutcome(clerk, t)
 	o.nobodyRefused()
-	o.atMost("calls", o.calls, max(20, n*3/200)) // 300 for 20,000
+	o.atMost("calls", o.calls, max(20, len(all)*3/200)) // 300 for 20,000
 	return o, nil
 }
 
 // active: users who were seen before ask once a minute each, so that every
 // record is stale when it is used; new ones come all the time.
-func active(ctx context.Context, st *stage, b backend) (outcome, error) {
+func active(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
+	known, newcomers := all[:st.size.active], all[st.size.active:]
 	clock := newClock(st.size.activeSpeed)
-	known := st.size.active
-	newcomers := int(float64(st.size.newRate) * st.size.activeLasting.Seconds())
-	clerk, err := st.users.clerk(fakeclerk.Options{Now: clock.now}, known+newcomers)
+	clerk, err := st.clerk(fakeclerk.Options{Now: clock.now}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -143,7 +163,7 @@ func active(ctx context.Context, st *stage, b backend) (outcome, error) {
 	}
 	defer on.stop()
 	if b.ours { // the guide's handler remembers nobody
-		if before := st.client.atOnce(ctx, on.url, st.users.all[:known], st.size.patience); int(before.served.Load()) < known {
+		if before := st.client.atOnce(ctx, on.url, known, st.size.patience); int(before.served.Load()) < len(known) {
 			o := newOutcome(clerk, before)
 			o.nobodyRefused()
 			o.notef("stopped: not all of the active users could sign in")
@@ -152,17 +172,17 @@ func active(ctx context.Context, st *stage, b backend) (outcome, error) {
 	}
 
 	rounds := st.size.activeLasting.Minutes()
-	asking := make([]user, int(rounds*float64(known)))
+	asking := make([]user, int(rounds*float64(len(known))))
 	for i := range asking {
-		asking[i] = st.users.all[i%known]
+		asking[i] = known[i%len(known)]
 	}
 	var old, fresh *tally
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		old = st.client.arriving(ctx, on.always, asking, st.size.activeSpeed*float64(known)/60)
+		old = st.client.arriving(ctx, on.always, asking, st.size.activeSpeed*float64(len(known))/60)
 	})
 	wg.Go(func() {
-		fresh = st.client.arriving(ctx, on.always, st.users.all[known:known+newcomers], st.size.activeSpeed*float64(st.size.newRate))
+		fresh = st.client.arriving(ctx, on.always, newcomers, st.size.activeSpeed*float64(st.size.newRate))
 	})
 	wg.Wait()
 	o := newOutcome(clerk, old, fresh)
@@ -172,9 +192,8 @@ func active(ctx context.Context, st *stage, b backend) (outcome, error) {
 }
 
 // slow: under a steady stream of new users Clerk's answers begin to take 1.5 s.
-func slow(ctx context.Context, st *stage, b backend) (outcome, error) {
-	n := int(float64(st.size.slowRate) * st.size.slowLasting.Seconds())
-	clerk, err := st.users.clerk(fakeclerk.Options{}, n)
+func slow(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
+	clerk, err := st.clerk(fakeclerk.Options{}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -185,11 +204,11 @@ func slow(ctx context.Context, st *stage, b backend) (outcome, error) {
 	}
 	defer on.stop()
 	t := st.client.arriving(ctx, func(i int) string {
-		if i == n/4 {
+		if i == len(all)/4 {
 			clerk.SetLatency(1500 * time.Millisecond)
 		}
 		return on.url
-	}, st.users.all[:n], float64(st.size.slowRate))
+	}, all, float64(st.size.slowRate))
 	o := newOutcome(clerk, t)
 	o.nobodyRefused()
 	return o, nil
@@ -197,9 +216,8 @@ func slow(ctx context.Context, st *stage, b backend) (outcome, error) {
 
 // silent: what is sent on the open connections to Clerk is lost from one moment
 // on, without an error; a new connection would work.
-func silent(ctx context.Context, st *stage, b backend) (outcome, error) {
-	n := int(float64(st.size.silentRate) * st.size.silentLasting.Seconds())
-	clerk, err := st.users.clerk(fakeclerk.Options{}, n)
+func silent(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
+	clerk, err := st.clerk(fakeclerk.Options{}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -215,11 +233,11 @@ func silent(ctx context.Context, st *stage, b backend) (outcome, error) {
 	}
 	defer on.stop()
 	t := st.client.arriving(ctx, func(i int) string {
-		if i == n/6 {
+		if i == len(all)/6 {
 			line.silence()
 		}
 		return on.url
-	}, st.users.all[:n], float64(st.size.silentRate))
+	}, all, float64(st.size.silentRate))
 	o := newOutcome(clerk, t)
 	// Users arrive evenly, so the number refused measures how long it lasted.
 	o.atMost("refused requests", o.refused, 6*st.size.silentRate)
@@ -229,9 +247,8 @@ func silent(ctx context.Context, st *stage, b backend) (outcome, error) {
 
 // fleet: several instances share one Clerk, each with its part of the limit.
 // An administrator lists members as fast as possible and never the same page.
-func fleet(ctx context.Context, st *stage, b backend) (outcome, error) {
-	n := int(float64(st.size.fleetRate) * st.size.fleetLasting.Seconds())
-	clerk, err := st.users.clerk(fakeclerk.Options{}, n)
+func fleet(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
+	clerk, err := st.clerk(fakeclerk.Options{}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -253,12 +270,12 @@ func fleet(ctx context.Context, st *stage, b backend) (outcome, error) {
 	wg.Go(func() {
 		lists := int(float64(st.size.listRate) * st.size.fleetLasting.Seconds())
 		every(ctx, lists, float64(st.size.listRate), func(i int) {
-			if st.client.lists(ctx, server(i), i, st.users.admin) {
+			if st.client.lists(ctx, server(i), i, st.admin) {
 				pages.Add(1)
 			}
 		})
 	})
-	wg.Go(func() { t = st.client.arriving(ctx, server, st.users.all[:n], float64(st.size.fleetRate)) })
+	wg.Go(func() { t = st.client.arriving(ctx, server, all, float64(st.size.fleetRate)) })
 	wg.Wait()
 	o := newOutcome(clerk, t)
 	o.nobodyRefused()
@@ -268,9 +285,8 @@ func fleet(ctx context.Context, st *stage, b backend) (outcome, error) {
 
 // restart: users who are known go on asking while the instance is replaced by
 // another, which knows nobody.
-func restart(ctx context.Context, st *stage, b backend) (outcome, error) {
-	n := st.size.restartUsers
-	clerk, err := st.users.clerk(fakeclerk.Options{}, n)
+func restart(ctx context.Context, st *stage, b backend, all []user) (outcome, error) {
+	clerk, err := st.clerk(fakeclerk.Options{}, len(all))
 	if err != nil {
 		return outcome{}, err
 	}
@@ -287,13 +303,13 @@ func restart(ctx context.Context, st *stage, b backend) (outcome, error) {
 	}
 	defer second.stop()
 	if b.ours {
-		st.client.atOnce(ctx, first.url, st.users.all[:n], st.size.patience)
+		st.client.atOnce(ctx, first.url, all, st.size.patience)
 	}
 
 	requests := int(float64(st.size.restartRate) * st.size.restartLasting.Seconds())
 	asking := make([]user, requests)
 	for i := range asking {
-		asking[i] = st.users.all[i%n]
+		asking[i] = all[i%len(all)]
 	}
 	var wg sync.WaitGroup
 	t := st.client.arriving(ctx, func(i int) string {
