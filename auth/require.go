@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"errors"
+
 	"encore.dev/beta/errs"
 	"encore.dev/rlog"
 
@@ -20,10 +22,11 @@ func Require(requirements ...clerkauth.Requirement) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing, is := caller.Missing(requirements...)
-	if !is {
+	var lacking *clerkauth.MissingError
+	if !errors.As(caller.Require(requirements...), &lacking) {
 		return caller, nil
 	}
+	missing := lacking.Requirement
 	rlog.Info("permission denied", "missing", missing.String())
 	if hint, ok := missing.Hint(); ok {
 		return nil, &errs.Error{Code: errs.PermissionDenied, Message: "verify again that it is you", Details: reverification{hint}}

@@ -20,7 +20,7 @@ func TestRequire(t *testing.T) {
 		return &Data{Caller: clerkauth.Caller{
 			UserID:                "user_ada",
 			Organization:          clerkauth.Organization{ID: "org_1", Role: role},
-			FactorVerificationAge: &clerkauth.FactorVerificationAge{FirstFactor: minutes, SecondFactor: -1},
+			FactorVerificationAge: clerkauth.FactorVerificationAge{Known: true, FirstFactor: minutes, SecondFactor: -1},
 		}}
 	}
 	const hint = `{"clerk_error":{"type":"forbidden","reason":"reverification-error","metadata":{"reverification":"strict"}}}`

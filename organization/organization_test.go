@@ -38,7 +38,7 @@ func as(organizationID, role string, minutes int) {
 	et.OverrideAuthInfo(encoreauth.UID("user_ada"), &auth.Data{Caller: clerkauth.Caller{
 		UserID:                "user_ada",
 		Organization:          clerkauth.Organization{ID: organizationID, Slug: "analytical", Role: role},
-		FactorVerificationAge: &clerkauth.FactorVerificationAge{FirstFactor: minutes, SecondFactor: -1},
+		FactorVerificationAge: clerkauth.FactorVerificationAge{Known: true, FirstFactor: minutes, SecondFactor: -1},
 	}})
 }
 

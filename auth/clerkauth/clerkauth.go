@@ -40,8 +40,8 @@ type Options struct {
 	AuthorizedParties []string
 
 	// Issuer is the instance's Frontend API URL, compared with the iss claim.
-	// When empty, any issuer that looks like Clerk's is accepted; the
-	// signature still ties the token to the instance.
+	// When empty, https://clerk.… and https://….clerk.accounts.dev are
+	// accepted; the signature still ties the token to the instance.
 	Issuer string
 
 	// APIURL is where the Backend API is, without its version. The default is
@@ -72,34 +72,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Caller is the signed-in user on whose behalf a request is made. What its
-// pointers and slices refer to is shared by all requests with the same token:
-// read it, do not change it.
-type Caller struct {
-	// UserID is Clerk's id of the user, user_….
-	UserID string
-	// SessionID is Clerk's id of the session, sess_….
-	SessionID string
-	// Email is the user's primary email address, "" if there is none.
-	Email string
-	// AuthorizedParty is the origin of the frontend that got the token, "" for
-	// a native app.
-	AuthorizedParty string
-	// ExpiresAt is when the session token expires.
-	ExpiresAt time.Time
-
-	// Organization is the active organization; its ID is "" when none is.
-	Organization Organization
-	// Features and Plans are what the user and the active organization may use,
-	// each with its scope: "u:export", "o:dashboard", "uo:…" for both.
-	Features, Plans []string
-	// Actor is who acts in the user's place, nil for users themselves.
-	Actor *Actor
-	// FactorVerificationAge is nil for a token that does not tell. Then no
-	// reverification counts as done.
-	FactorVerificationAge *FactorVerificationAge
-}
-
 // maxVerifiedBytes bounds the memory that remembered tokens take.
 const maxVerifiedBytes = 32 << 20
 
@@ -107,7 +79,6 @@ const maxVerifiedBytes = 32 << 20
 // use, keeps bounded caches, and needs no closing.
 type Authenticator struct {
 	options  Options
-	issuer   *string // options.Issuer, nil when empty, as the SDK wants it
 	keys     *keys
 	users    *users
 	refusals *refusals
@@ -121,9 +92,6 @@ func New(o Options) (*Authenticator, error) {
 		return nil, fmt.Errorf("clerkauth: %w", err)
 	}
 	a := &Authenticator{options: o}
-	if o.Issuer != "" {
-		a.issuer = &o.Issuer
-	}
 	var err error
 	// Keys and users each back off on their own: Clerk limits calls for users,
 	// but not those for keys.
@@ -160,7 +128,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (
 	if err != nil {
 		return Caller{}, err
 	}
-	caller := v.caller
+	caller := v.caller.clone()
 	if !v.hasEmail {
 		if caller.Email, err = a.users.primaryEmail(ctx, until, caller.UserID); err != nil {
 			return Caller{}, err
@@ -196,7 +164,9 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 	if err != nil {
 		return nil, err
 	}
-	a.verified.Set(strings.Clone(token), v) // which may be a part of a longer string
+	token = strings.Clone(token) // the caller's string may be part of a longer one
+	v.caller.claims = encodedClaims(token)
+	a.verified.Set(token, v)
 	return v, nil
 }
 

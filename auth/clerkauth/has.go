@@ -97,29 +97,43 @@ func (r Reverification) MarshalJSON() ([]byte, error) {
 // Has reports whether the caller meets every requirement. It decides as has()
 // of Clerk's SDKs does; with no requirement it is false, as there.
 func (c *Caller) Has(requirements ...Requirement) bool {
-	_, missing := c.Missing(requirements...)
-	return !missing
+	return c.Require(requirements...) == nil
 }
 
-// Missing gives a requirement that the caller does not meet, if there is one:
-// [Caller.Has] with its reason. A reverification is named only if nothing else
-// is missing: to verify again would not help a caller who lacks the role.
-func (c *Caller) Missing(requirements ...Requirement) (Requirement, bool) {
-	var stale Requirement
+// Require returns a [*MissingError] unless the caller meets every requirement:
+// [Caller.Has] with its reason. The error is about a reverification only if
+// everything else is met: to verify again would not help a caller who lacks the
+// role.
+func (c *Caller) Require(requirements ...Requirement) error {
 	if len(requirements) == 0 {
-		return stale, true
+		return &MissingError{}
 	}
+	var stale *MissingError
 	for _, r := range requirements {
 		switch {
 		case c.has(r):
 		case r.kind == requireReverification:
-			stale = r
+			stale = &MissingError{r}
 		default:
-			return r, true
+			return &MissingError{r}
 		}
 	}
-	return stale, stale.kind == requireReverification
+	if stale != nil {
+		return stale
+	}
+	return nil
 }
+
+// MissingError is the error of [Caller.Require]: the caller is authenticated,
+// and lacks something.
+type MissingError struct {
+	// Requirement is what the caller lacks. It is the zero Requirement, which
+	// nobody meets, where nothing was required.
+	Requirement Requirement
+}
+
+// Error implements error. The text names the requirement, never the caller.
+func (e *MissingError) Error() string { return "clerkauth: requires " + e.Requirement.String() }
 
 // has decides on one requirement (@clerk/shared, authorization.ts).
 func (c *Caller) has(r Requirement) bool {
@@ -175,8 +189,8 @@ func containsScoped(granted []string, wanted string) bool {
 
 // meets takes the other factor for one that was never verified, except that a
 // second factor alone is not multi-factor.
-func (age *FactorVerificationAge) meets(r Reverification) bool {
-	if age == nil || r.AfterMinutes <= 0 {
+func (age FactorVerificationAge) meets(r Reverification) bool {
+	if !age.Known || r.AfterMinutes <= 0 {
 		return false
 	}
 	fresh := func(minutes int) bool { return minutes >= 0 && minutes < r.AfterMinutes }
@@ -227,7 +241,7 @@ type Hint struct {
 	} `json:"clerk_error"`
 }
 
-// Hint gives the hint for a requirement of reverification, and false for any
+// Hint returns the hint for a requirement of reverification, and false for any
 // other requirement.
 func (r Requirement) Hint() (Hint, bool) {
 	if r.kind != requireReverification {

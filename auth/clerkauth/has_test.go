@@ -2,6 +2,7 @@ package clerkauth_test
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"encore.app/auth/clerkauth"
@@ -13,7 +14,7 @@ func TestHas(t *testing.T) {
 		Organization:          clerkauth.Organization{ID: "org_1", Role: "org:admin", Permissions: []string{"org:teams:manage"}},
 		Features:              []string{"o:dashboard", "u:export", "uo:search", "x:hidden"},
 		Plans:                 []string{"u:pro"},
-		FactorVerificationAge: &clerkauth.FactorVerificationAge{FirstFactor: 5, SecondFactor: -1},
+		FactorVerificationAge: clerkauth.FactorVerificationAge{Known: true, FirstFactor: 5, SecondFactor: -1},
 	}
 	noOrganization := caller
 	noOrganization.Organization.ID = ""
@@ -96,11 +97,11 @@ func TestReverification(t *testing.T) {
 		{"no minutes", 0, 0, clerkauth.Reverification{Level: clerkauth.FirstFactor}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			caller := clerkauth.Caller{UserID: "user_ada", FactorVerificationAge: &clerkauth.FactorVerificationAge{FirstFactor: test.first, SecondFactor: test.second}}
+			caller := clerkauth.Caller{UserID: "user_ada", FactorVerificationAge: clerkauth.FactorVerificationAge{Known: true, FirstFactor: test.first, SecondFactor: test.second}}
 			if got := caller.Has(clerkauth.Reverify(test.r)); got != test.want {
 				t.Errorf("got %v", got)
 			}
-			caller.FactorVerificationAge = nil
+			caller.FactorVerificationAge.Known = false
 			if caller.Has(clerkauth.Reverify(test.r)) {
 				t.Error("a token that does not tell needs no reverification")
 			}
@@ -120,9 +121,10 @@ func TestMissingNamesReverificationLast(t *testing.T) {
 		{[]clerkauth.Requirement{strict, clerkauth.Role("org:owner")}, "role org:owner"},
 		{nil, "nothing"},
 	} {
-		missing, is := caller.Missing(test.requirements...)
-		if got := missing.String(); is != (test.want != "") || is && got != test.want {
-			t.Errorf("%v: missing %v %q, want %q", test.requirements, is, got, test.want)
+		var missing *clerkauth.MissingError
+		err := caller.Require(test.requirements...)
+		if errors.As(err, &missing) != (test.want != "") || err != nil && missing.Requirement.String() != test.want {
+			t.Errorf("%v: got %v, want %q", test.requirements, err, test.want)
 		}
 	}
 }

@@ -35,8 +35,10 @@ type Actor struct {
 // FactorVerificationAge is how long ago, at the time the token was made, the
 // session's user last proved each factor: in minutes, -1 for never.
 type FactorVerificationAge struct {
-	FirstFactor  int
-	SecondFactor int
+	// Known is false for a token without the ages (fva). Then the ages mean
+	// nothing, and no reverification counts as done.
+	Known                     bool
+	FirstFactor, SecondFactor int
 }
 
 // authorizationClaims are the claims that say what a caller may do. They hardly
@@ -92,22 +94,22 @@ func (l *lenient[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// authorize writes down in the caller what the claims say.
+// authorize copies the authorization claims into caller.
 func (c *authorizationClaims) authorize(caller *Caller) {
-	caller.Features = c.Features.split()
-	caller.Plans = c.Plans.split()
-	caller.Organization = c.organization(caller.Features)
+	caller.Features = c.Features.elements
+	caller.Plans = c.Plans.elements
+	caller.Organization = c.organization()
 	if c.Actor.set {
 		caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
 	}
 	age := c.FactorVerificationAge.value
 	if len(age) == 2 && age[0] != nil && age[1] != nil && *age[0] >= -1 && *age[1] >= -1 {
-		caller.FactorVerificationAge = &FactorVerificationAge{FirstFactor: *age[0], SecondFactor: *age[1]}
+		caller.FactorVerificationAge = FactorVerificationAge{Known: true, FirstFactor: *age[0], SecondFactor: *age[1]}
 	}
 }
 
 // organization is all or nothing: one malformed claim, and none is active.
-func (c *authorizationClaims) organization(features []string) Organization {
+func (c *authorizationClaims) organization() Organization {
 	switch {
 	case c.Version.malformed:
 	case c.Version.value == 2:
@@ -115,7 +117,7 @@ func (c *authorizationClaims) organization(features []string) Organization {
 		if c.Organization.malformed || c.Features.malformed || o.ID == "" {
 			break
 		}
-		active := Organization{ID: o.ID, Slug: o.Slug, Permissions: o.permissions(features)}
+		active := Organization{ID: o.ID, Slug: o.Slug, Permissions: o.permissions(c.Features.elements)}
 		if o.Role != "" {
 			active.Role = "org:" + o.Role
 		}
@@ -181,16 +183,24 @@ func parseMask(decimal string) (*big.Int, bool) {
 	return new(big.Int).SetString(decimal, 10)
 }
 
-// scopedList is a list such as "o:dashboard,u:export". One with an element that
-// has no scope is malformed.
-type scopedList struct{ lenient[string] }
+// scopedList is a list such as "o:dashboard,u:export". A list with an element
+// that has no scope is malformed, and then has no elements.
+type scopedList struct {
+	malformed bool
+	elements  []string
+}
 
-// split gives the elements, and none of a malformed list.
-func (l *scopedList) split() []string {
-	if l.value == "" {
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *scopedList) UnmarshalJSON(data []byte) error {
+	var text lenient[string]
+	if err := text.UnmarshalJSON(data); err != nil {
+		return err
+	}
+	*l = scopedList{malformed: text.malformed}
+	if text.value == "" {
 		return nil
 	}
-	elements := strings.Split(l.value, ",")
+	elements := strings.Split(text.value, ",")
 	for i, element := range elements {
 		elements[i] = trim(element)
 		if !strings.Contains(elements[i], ":") {
@@ -198,7 +208,8 @@ func (l *scopedList) split() []string {
 			return nil
 		}
 	}
-	return elements
+	l.elements = elements
+	return nil
 }
 
 // The scopes of features and plans in a token: the organization's (o), the
@@ -208,7 +219,7 @@ func isUserScope(scope string) bool         { return scope == "u" || scope == "o
 
 func trim(s string) string { return strings.Trim(s, " \t\n\v\f\r") }
 
-// authorizationSize estimates the bytes of what authorize wrote down.
+// authorizationSize estimates the bytes that authorize keeps alive.
 func (c *Caller) authorizationSize() int {
 	const header = 16 // of a string
 	size := len(c.Organization.ID) + len(c.Organization.Slug) + len(c.Organization.Role)
@@ -219,9 +230,6 @@ func (c *Caller) authorizationSize() int {
 	}
 	if c.Actor != nil {
 		size += 2*header + len(c.Actor.Subject) + len(c.Actor.Type)
-	}
-	if c.FactorVerificationAge != nil {
-		size += header
 	}
 	return size
 }

@@ -35,7 +35,7 @@ func FuzzAuthorize(f *testing.F) {
 				}
 			}
 		}
-		if age := caller.FactorVerificationAge; age != nil && (age.FirstFactor < -1 || age.SecondFactor < -1) {
+		if age := caller.FactorVerificationAge; age.Known && (age.FirstFactor < -1 || age.SecondFactor < -1) {
 			t.Errorf("%+v", age)
 		}
 		for _, r := range []Requirement{Role(""), Permission(""), Feature(""), Plan(""), {}} {

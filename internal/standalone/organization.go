@@ -51,11 +51,12 @@ type endpoint = func(http.ResponseWriter, *http.Request, clerkauth.Caller)
 // require is the service auth's Require.
 func require(next endpoint, requirements ...clerkauth.Requirement) endpoint {
 	return func(w http.ResponseWriter, r *http.Request, caller clerkauth.Caller) {
-		missing, is := caller.Missing(requirements...)
-		if !is {
+		var lacking *clerkauth.MissingError
+		if !errors.As(caller.Require(requirements...), &lacking) {
 			next(w, r, caller)
 			return
 		}
+		missing := lacking.Requirement
 		if hint, ok := missing.Hint(); ok {
 			write(w, errs.PermissionDenied.HTTPStatus(), map[string]any{
 				"code": errs.PermissionDenied.String(), "message": "verify again that it is you", "details": hint,

@@ -104,7 +104,7 @@ func ours(t *testing.T, authenticator *clerkauth.Authenticator, token string, ch
 	if caller.Actor != nil {
 		g.Actor = map[string]any{"sub": caller.Actor.Subject}
 	}
-	if age := caller.FactorVerificationAge; age != nil {
+	if age := caller.FactorVerificationAge; age.Known {
 		g.FactorVerificationAge = []any{age.FirstFactor, age.SecondFactor}
 	}
 	for _, c := range checks {
