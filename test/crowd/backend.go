@@ -22,14 +22,18 @@ type settings struct {
 
 // backend is one of the two that are compared.
 type backend struct {
-	name    string
-	ours    bool
-	handler func(settings) (http.Handler, error)
+	name      string
+	remembers bool          // users whom it has seen
+	patience  time.Duration // how long a crowd goes on asking
+	handler   func(settings) (http.Handler, error)
 }
 
+// ours is the index of this backend.
+const ours = 0
+
 var backends = []backend{
-	{name: "ours", ours: true, handler: ourHandler},
-	{name: "the guide's", handler: guideHandler},
+	ours: {name: "ours", remembers: true, patience: time.Minute, handler: ourHandler},
+	1:    {name: "the guide's", patience: 10 * time.Second, handler: guideHandler},
 }
 
 func ourHandler(s settings) (http.Handler, error) {
@@ -77,8 +81,9 @@ type instance struct {
 	server *http.Server
 }
 
-// start serves a backend at a loopback address and connects the client to it.
-func (c client) start(ctx context.Context, b backend, s settings) (*instance, error) {
+// startInstance serves a backend at a loopback address, and connects the client
+// to it.
+func startInstance(ctx context.Context, b backend, s settings, c client) (*instance, error) {
 	handler, err := b.handler(s)
 	if err != nil {
 		return nil, err
