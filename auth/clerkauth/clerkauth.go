@@ -37,7 +37,16 @@ type Options struct {
 	// AuthorizedParties are the origins (scheme, host and port) of the frontends
 	// whose tokens are accepted, compared with the azp claim. When empty, azp is
 	// not checked, which in production invites tokens made for other origins.
+	// The first label may be a wildcard, for preview deployments:
+	// https://*.preview.example.com accepts https://pr-7.preview.example.com,
+	// and neither https://preview.example.com nor https://a.b.preview.example.com.
 	AuthorizedParties []string
+
+	// AllowMissingAuthorizedParty accepts tokens without an azp claim although
+	// AuthorizedParties are configured. Native apps obtain such tokens, and so
+	// does anything else that is not a browser. Tokens with an azp are still
+	// compared.
+	AllowMissingAuthorizedParty bool
 
 	// Issuer is the instance's Frontend API URL, compared with the iss claim.
 	// When empty, https://clerk.… and https://….clerk.accounts.dev are
@@ -79,6 +88,7 @@ const maxVerifiedBytes = 32 << 20
 // use, keeps bounded caches, and needs no closing.
 type Authenticator struct {
 	options  Options
+	parties  parties
 	keys     *keys
 	users    *users
 	refusals *refusals
@@ -93,6 +103,9 @@ func New(o Options) (*Authenticator, error) {
 	}
 	a := &Authenticator{options: o}
 	var err error
+	if a.parties, err = newParties(o); err != nil {
+		return nil, fmt.Errorf("clerkauth: %w", err)
+	}
 	// Keys and users each back off on their own: Clerk limits calls for users,
 	// but not those for keys.
 	if a.keys, err = newKeys(newBackend(o), o); err != nil {
@@ -182,11 +195,6 @@ func (o *Options) complete() error {
 		return errors.New("APIURL is not an http or https URL")
 	}
 	o.APIURL = strings.TrimRight(o.APIURL, "/")
-	for _, party := range o.AuthorizedParties {
-		if u, err := url.Parse(party); err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" {
-			return fmt.Errorf("AuthorizedParties: %q is not an origin such as https://app.example.com", party)
-		}
-	}
 	for _, d := range []struct {
 		value    *time.Duration
 		fallback time.Duration

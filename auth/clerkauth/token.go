@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -232,7 +231,7 @@ func (a *Authenticator) checkClaims(c *claims) Reason {
 		return ReasonMissingSession
 	case !isIssuer(c.Issuer, a.options.Issuer):
 		return ReasonInvalidIssuer
-	case len(a.options.AuthorizedParties) > 0 && !slices.Contains(a.options.AuthorizedParties, c.AuthorizedParty):
+	case !a.parties.accept(c.AuthorizedParty):
 		return ReasonInvalidAuthorized
 	case c.Status == "pending":
 		return ReasonSessionPending

@@ -17,7 +17,7 @@ type variation struct {
 
 // subject is what a variation changes, such as "claim exp".
 func (v variation) subject() string {
-	words := strings.Fields(v.name)
+	words := strings.Fields(strings.Replace(v.name, "_with_o", "", 1))
 	return strings.Join(words[:min(len(words), 2)], " ")
 }
 
@@ -40,6 +40,10 @@ func variations(k keys, now int64) []variation {
 			d.payload = set(set(d.payload, "fea", `"o:dashboard,o:teams"`), "o", object(change(o)))
 		})...)
 	}
+	// The reference reads fea only when there is an organization, in version 2.
+	all = append(all, states("claim fea_with_o", "fea", func(d *draft, change func([]member) []member) {
+		d.payload = change(set(set(d.payload, "fea", usual["fea"]), "o", usual["o"]))
+	})...)
 	all = append(all, values(now)...)
 	all = append(all, signatures(k)...)
 	all = append(all, spellings()...)
@@ -154,6 +158,16 @@ func values(now int64) []variation {
 	claim("act", `{"sub":"user_boss","iss":"https://dashboard.clerk.com"}`)
 	claim("aud", `"https://api.example.com"`)
 	claim("aud", `["a","b"]`)
+	for _, version := range []string{"1", "3"} {
+		all = append(all, variation{"claim fea_with_o without a scope, in version " + version, func(d *draft) {
+			d.payload = set(set(set(d.payload, "fea", `"a"`), "o", usual["o"]), "v", version)
+		}})
+	}
+	for _, value := range []string{"o:a,b", "a,o:b", "o:a,,u:b", "o:a,", ",", "o:", ":", ":a", "x:a", "O:a", " o:a , u:b ", "o:a:b"} {
+		all = append(all, variation{"claim fea_with_o " + quote(value), func(d *draft) {
+			d.payload = set(set(d.payload, "fea", quote(value)), "o", usual["o"])
+		}})
+	}
 	claim("email", `{"a":1}`)
 	claim("__proto__", `{"azp":"http://localhost:3001"}`)
 	claim("constructor", `"x"`)
@@ -280,7 +294,7 @@ func spellings() []variation {
 	add("with a signature in the standard alphabet", part(2, func(p string) string {
 		return strings.NewReplacer("-", "+", "_", "/").Replace(p)
 	}))
-	add("of two parts", func(s string) string { return s[:strings.LastIndexByte(s, '.')] })
+	add("of two parts", func(s string) string { return s[:max(strings.LastIndexByte(s, '.'), 0)] })
 	add("of one part", func(s string) string { return strings.ReplaceAll(s, ".", "") })
 	add("of four parts", func(s string) string { return s + ".AAAA" })
 	add("of five parts, as in JWE", func(s string) string { return s + ".AAAA.AAAA" })
@@ -292,8 +306,9 @@ func spellings() []variation {
 	add("twice with a comma", func(s string) string { return s + "," + s })
 	add("in quotes", func(s string) string { return `"` + s + `"` })
 	add("with header and payload swapped", func(s string) string {
-		parts := strings.Split(s, ".")
-		return parts[1] + "." + parts[0] + "." + parts[2]
+		header, rest, _ := strings.Cut(s, ".")
+		payload, signature, _ := strings.Cut(rest, ".")
+		return payload + "." + header + "." + signature
 	})
 	for _, keep := range []int{0, 1, 10, 50, 100, 200, 300, 400, 500, 600} {
 		add(fmt.Sprintf("cut after %d characters", keep), func(s string) string { return s[:min(keep, len(s))] })

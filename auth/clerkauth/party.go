@@ -1,0 +1,113 @@
+package clerkauth
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// parties are the origins whose tokens are accepted ([Options].AuthorizedParties).
+type parties struct {
+	any          bool // none is configured
+	allowMissing bool
+	origins      map[string]bool
+	wildcards    []wildcard
+}
+
+// wildcard is an origin with one label left open, such as
+// https://*.preview.example.com.
+type wildcard struct {
+	scheme string // "https://"
+	suffix string // ".preview.example.com", with the port if there is one
+}
+
+func newParties(o Options) (parties, error) {
+	p := parties{
+		any:          len(o.AuthorizedParties) == 0,
+		allowMissing: o.AllowMissingAuthorizedParty,
+		origins:      map[string]bool{},
+	}
+	for _, party := range o.AuthorizedParties {
+		if err := p.add(party); err != nil {
+			return p, fmt.Errorf("AuthorizedParties: %q %w", party, err)
+		}
+	}
+	return p, nil
+}
+
+func (p *parties) add(party string) error {
+	u, err := url.Parse(party)
+	if err != nil || u.Host == "" || party != u.Scheme+"://"+u.Host {
+		return errors.New("is not an origin such as https://app.example.com")
+	}
+	if !strings.Contains(party, "*") {
+		p.origins[party] = true
+		return nil
+	}
+	base, ok := strings.CutPrefix(u.Hostname(), "*.")
+	if !ok || strings.Contains(base, "*") {
+		return errors.New("has a wildcard that is not the whole first label, as in https://*.preview.example.com")
+	}
+	if _, err := netip.ParseAddr(base); err == nil {
+		return errors.New("has a wildcard before an address")
+	}
+	loopback := base == "localhost" || strings.HasSuffix(base, ".localhost") // RFC 6761, section 6.3
+	if !loopback {
+		if u.Scheme != "https" {
+			return errors.New("has a wildcard without https")
+		}
+		if suffix, _ := publicsuffix.PublicSuffix(base); suffix == base {
+			return errors.New("has a wildcard under which anybody can register a name")
+		}
+	}
+	p.wildcards = append(p.wildcards, wildcard{scheme: u.Scheme + "://", suffix: u.Host[len("*"):]})
+	return nil
+}
+
+// accept compares the azp claim, "" where the token has none.
+func (p *parties) accept(azp string) bool {
+	switch {
+	case p.any:
+		return true
+	case azp == "":
+		return p.allowMissing
+	case p.origins[azp]:
+		return true
+	}
+	for _, w := range p.wildcards {
+		if w.matches(azp) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches compares an origin as browsers write it (RFC 6454, section 6.2): in
+// lower case, without a user, a path or the scheme's own port.
+func (w wildcard) matches(origin string) bool {
+	rest, ok := strings.CutPrefix(origin, w.scheme)
+	if !ok {
+		return false
+	}
+	label, ok := strings.CutSuffix(rest, w.suffix)
+	return ok && isLabel(label)
+}
+
+// isLabel reports whether s is one label of a host name (RFC 1123, section 2.1).
+func isLabel(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
