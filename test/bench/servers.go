@@ -19,7 +19,7 @@ import (
 	"encore.app/test/bench/guide"
 )
 
-// environment hands a door its settings, by the names that Clerk's SDKs read.
+// environment gives a server its settings, by the names that Clerk's SDKs read.
 func environment(clerk *fakeclerk.Server, jwtKey bool) []string {
 	settings := append(os.Environ(),
 		"CLERK_SECRET_KEY="+clerk.SecretKey(),
@@ -72,10 +72,10 @@ func (p *process) stop() {
 	_ = p.command.Wait()
 }
 
-// serveDoor is what a child process of ours does: it prints its address, and
+// serve is what a child process of ours does: it prints its address, and
 // serves until stdin ends.
-func serveDoor(name string) error {
-	handler, err := doorHandler(name)
+func serve(name string) error {
+	handler, err := handlerOf(name)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func serveDoor(name string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	// The same server for all doors that are written in Go.
+	// The same server for all servers that are written in Go.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -96,7 +96,7 @@ func serveDoor(name string) error {
 	return nil
 }
 
-func doorHandler(name string) (http.Handler, error) {
+func handlerOf(name string) (http.Handler, error) {
 	switch name {
 	case "standalone":
 		authenticator, err := clerkauth.New(clerkauth.Options{
@@ -115,7 +115,7 @@ func doorHandler(name string) (http.Handler, error) {
 			_, _ = io.WriteString(w, profile)
 		}), nil
 	}
-	return nil, fmt.Errorf("no door %q", name)
+	return nil, fmt.Errorf("no server %q", name)
 }
 
 // sdkHandler is the guide's handler in Go. It gets the connection pool that our
