@@ -48,6 +48,11 @@ type Options struct {
 	// compared.
 	AllowMissingAuthorizedParty bool
 
+	// AcceptsToken are the kinds of token that [Authenticator.Authenticate]
+	// takes. When empty, it takes session tokens alone. A token of another kind
+	// is refused without a call to Clerk (ReasonTokenTypeMismatch).
+	AcceptsToken []TokenType
+
 	// Issuer is the instance's Frontend API URL, compared with the iss claim.
 	// When empty, https://clerk.… and https://….clerk.accounts.dev are
 	// accepted; the signature still ties the token to the instance.
@@ -57,8 +62,12 @@ type Options struct {
 	// https://api.clerk.com.
 	APIURL string
 
+	// In the durations below, 0 stands for the default and a negative value for
+	// none at all.
+
 	// KeysMaxAge is for how long fetched public keys serve; a key that Clerk no
-	// longer lists is accepted for at most that long. The default is 5 minutes.
+	// longer lists is accepted for at most that long. The default, and the
+	// longest, is 5 minutes. With none, each request fetches the keys.
 	KeysMaxAge time.Duration
 
 	// KeysStaleIfError is for how much longer they serve while Clerk cannot be
@@ -66,16 +75,27 @@ type Options struct {
 	KeysStaleIfError time.Duration
 
 	// UserMaxAge is for how long a loaded user is fresh. The default is 1 minute.
+	// With none, users are refreshed every few seconds while they are active.
 	UserMaxAge time.Duration
 
 	// UserStaleIfError is for how much longer a user is served as last seen,
-	// while a newer answer is on its way or Clerk cannot be asked. The default
-	// is 15 minutes.
+	// while a refresh is on its way or Clerk cannot be asked. The default is 15
+	// minutes. With none, a request waits for Clerk once UserMaxAge has passed.
 	UserStaleIfError time.Duration
 
+	// BudgetShare is the share of Clerk's published rate limit that this process
+	// may use: 1,000 calls in 10 seconds with a key sk_live_…, 100 with any
+	// other. The default is 0.8. Instances that run at the same time divide it:
+	// ten of them take 0.08 each. If Clerk has raised your limit, it may be more
+	// than 1.
+	BudgetShare float64
+
 	// HTTPClient makes the calls to Clerk, each of which gets 2.5 seconds. The
-	// default keeps more connections open than [http.DefaultClient].
+	// default, also for a client without a Transport, is that of [NewTransport].
 	HTTPClient *http.Client
+
+	// Observer counts what happens. The default counts nothing.
+	Observer Observer
 
 	// Now is the clock. The default is [time.Now].
 	Now func() time.Time
@@ -89,8 +109,11 @@ const maxVerifiedBytes = 32 << 20
 type Authenticator struct {
 	options  Options
 	parties  parties
+	accepts  tokenTypes
+	backend  *Backend
 	keys     *keys
 	users    *users
+	counts   counts
 	refusals *refusals
 	verified *otter.Cache[string, *verifiedToken] // by the whole token
 }
@@ -101,51 +124,71 @@ func New(o Options) (*Authenticator, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("clerkauth: %w", err)
 	}
-	a := &Authenticator{options: o}
-	var err error
-	if a.parties, err = newParties(o); err != nil {
+	accepts, err := newTokenTypes(o.AcceptsToken)
+	if err != nil {
+		return nil, fmt.Errorf("clerkauth: AcceptsToken: %w", err)
+	}
+	parties, err := newParties(o)
+	if err != nil {
 		return nil, fmt.Errorf("clerkauth: %w", err)
 	}
-	// Keys and users each back off on their own: Clerk limits calls for users,
-	// but not those for keys.
-	if a.keys, err = newKeys(newBackend(o), o); err != nil {
+	backend := newBackend(o)
+	keys, err := newKeys(backend.connection, o)
+	if err != nil {
 		return nil, err
 	}
-	if a.users, err = newUsers(newBackend(o), o); err != nil {
-		return nil, err
-	}
-	if a.refusals, err = newRefusals(o); err != nil {
-		return nil, err
-	}
-	a.verified, err = otter.New(&otter.Options[string, *verifiedToken]{
-		MaximumWeight: maxVerifiedBytes,
-		Weigher:       func(token string, v *verifiedToken) uint32 { return uint32(len(token) + v.size()) },
-		ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[string, *verifiedToken]) time.Duration {
-			return e.Value.validity.expiry.Add(leeway).Sub(o.Now())
+	return &Authenticator{
+		options:  o,
+		parties:  parties,
+		accepts:  accepts,
+		backend:  backend,
+		keys:     keys,
+		users:    newUsers(backend, o),
+		refusals: newRefusals(o),
+		counts:   counts{o.Observer},
+		verified: newCache(o.Now, otter.Options[string, *verifiedToken]{
+			MaximumWeight: maxVerifiedBytes,
+			Weigher:       func(token string, v *verifiedToken) uint32 { return uint32(len(token) + v.size()) },
+			ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[string, *verifiedToken]) time.Duration {
+				return e.Value.validity.expiry.Add(leeway).Sub(o.Now())
+			}),
 		}),
-		Clock:    cacheClock(o.Now),
-		Executor: inline,
-		Logger:   &otter.NoopLogger{},
-	})
-	return a, err
+	}, nil
 }
+
+// Backend returns the connection to Clerk that the Authenticator itself uses,
+// for the application's other calls. Sign-ins come before them.
+func (a *Authenticator) Backend() *Backend { return a.backend }
 
 // Authenticate gives the caller that the session token belongs to. The token is
 // the bare JWT, without a scheme. Every error is an [*Error].
 //
 // It waits for Clerk only when it knows no key or no user that would do, and
-// then for at most 2.5 seconds or until ctx ends.
+// then for at most 2.5 seconds or until ctx ends. While Clerk answers, but more
+// users arrive than can be asked for at once, it waits for up to 10 seconds.
 func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (Caller, error) {
-	until := time.Now().Add(patience)
+	caller, err := a.authenticate(ctx, sessionToken)
+	if err != nil {
+		a.counts.add(CountDecisions, failed(err), 1)
+	} else {
+		a.counts.add(CountDecisions, "accepted", 1)
+	}
+	return caller, err
+}
+
+func (a *Authenticator) authenticate(ctx context.Context, sessionToken string) (Caller, error) {
+	until := time.Now().Add(callTimeout)
 	v, err := a.verifiedToken(ctx, until, sessionToken)
 	if err != nil {
 		return Caller{}, err
 	}
 	caller := v.caller.clone()
-	if !v.hasEmail {
-		if caller.Email, err = a.users.primaryEmail(ctx, until, caller.UserID); err != nil {
+	if caller.UserID != "" && !v.hasEmail {
+		user, err := a.users.find(ctx, until, caller.UserID, v.validity.issuedAt)
+		if err != nil {
 			return Caller{}, err
 		}
+		caller.Email, caller.EmailVerified = user.primaryEmail, user.emailVerified
 	}
 	// Last, so that a refusal counts that came while Clerk was asked.
 	if reason := a.refusals.check(&caller); reason != "" {
@@ -195,6 +238,15 @@ func (o *Options) complete() error {
 		return errors.New("APIURL is not an http or https URL")
 	}
 	o.APIURL = strings.TrimRight(o.APIURL, "/")
+	if strings.HasSuffix(o.Issuer, "/") {
+		return fmt.Errorf("Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
+	}
+	if o.BudgetShare == 0 {
+		o.BudgetShare = defaultBudgetShare
+	}
+	if err := checkBudget(*o); err != nil {
+		return err
+	}
 	for _, d := range []struct {
 		value    *time.Duration
 		fallback time.Duration
@@ -207,17 +259,13 @@ func (o *Options) complete() error {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}
-		if *d.value < 0 {
-			return errors.New("a duration is negative")
-		}
+		*d.value = max(*d.value, 0) // negative: none
 	}
 	if o.KeysMaxAge > 5*time.Minute {
 		return errors.New("KeysMaxAge is more than 5 minutes")
 	}
 	if o.HTTPClient == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = 32
-		o.HTTPClient = &http.Client{Transport: transport}
+		o.HTTPClient = new(http.Client)
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ func newFixture(t testing.TB, configure ...func(*clerkauth.Options)) *fixture {
 		APIURL:            clerk.URL(),
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
 		Now:               f.clock.Now,
+		BudgetShare:       1000, // the clock stands still: what is spent does not come back
 	}
 	for _, set := range configure {
 		set(&options)
@@ -198,7 +200,7 @@ func TestRefusals(t *testing.T) {
 		{"white space", header + "." + payload + ".\n" + signature, clerkauth.ReasonMalformed},
 		{"bits to spare", good[:len(good)-1] + "B", clerkauth.ReasonMalformed},
 		{"a header that is no JSON", "AAAA." + payload + "." + signature, clerkauth.ReasonMalformed},
-		{"a typ of an OAuth access token", signed(head("typ", "at+jwt")), clerkauth.ReasonNotSessionToken},
+		{"a typ of an OAuth access token", signed(head("typ", "at+jwt")), clerkauth.ReasonTokenTypeMismatch},
 		{"a typ in lower case", signed(head("typ", "jwt")), clerkauth.ReasonNotSessionToken},
 		{"a JWT template", signed(head("cat", fakeclerk.CategoryJWTTemplate)), clerkauth.ReasonNotSessionToken},
 		{"a machine token", signed(head("cat", fakeclerk.CategoryM2MToken)), clerkauth.ReasonNotSessionToken},
@@ -278,7 +280,11 @@ func TestOptions(t *testing.T) {
 		{"a party without a scheme", func(o *clerkauth.Options) { o.AuthorizedParties = []string{"example.com"} }, "AuthorizedParties"},
 		{"a party with a path", func(o *clerkauth.Options) { o.AuthorizedParties = []string{"https://example.com/"} }, "AuthorizedParties"},
 		{"a JWT key that is no PEM", func(o *clerkauth.Options) { o.JWTKey = "MIIB" }, "JWTKey"},
-		{"a negative duration", func(o *clerkauth.Options) { o.UserMaxAge = -1 }, "negative"},
+		{"a party in capital letters", func(o *clerkauth.Options) { o.AuthorizedParties = []string{"https://App.example.com"} }, `write "https://app.example.com"`},
+		{"an issuer with a slash", func(o *clerkauth.Options) { o.Issuer = "https://clerk.example.com/" }, `write "https://clerk.example.com"`},
+		{"a share that is negative", func(o *clerkauth.Options) { o.BudgetShare = -1 }, "BudgetShare"},
+		{"a share that is no number", func(o *clerkauth.Options) { o.BudgetShare = math.NaN() }, "BudgetShare"},
+		{"a share of less than 2 calls", func(o *clerkauth.Options) { o.BudgetShare = 0.01 }, "BudgetShare"},
 		{"keys for longer than 5 minutes", func(o *clerkauth.Options) { o.KeysMaxAge = time.Hour }, "KeysMaxAge"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,6 +1,9 @@
 package clerkauth
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Kind says what a failed [Authenticator.Authenticate] means for the caller's
 // request. There are four kinds because a server has four different answers.
@@ -65,7 +68,9 @@ const (
 	ReasonRateLimited      Reason = "clerk_rate_limited"     // 429; Retry-After is obeyed
 	ReasonInvalidResponse  Reason = "clerk_invalid_response" // 5xx, or an answer that is not Clerk's
 	ReasonSecretKeyRefused Reason = "secret_key_refused"     // 401 or 403 for our own secret key
-	ReasonRequestRefused   Reason = "request_refused"        // another 4xx: most likely a wrong API URL
+	ReasonRequestRefused   Reason = "request_refused"        // another 4xx: for keys most likely a wrong API URL, for a user their record
+	ReasonBudgetExhausted  Reason = "budget_exhausted"       // not asked, to stay below Clerk's rate limit
+	ReasonPanic            Reason = "panic"                  // a fault of this program, or of the Options' HTTPClient
 	ReasonCanceled         Reason = "canceled"
 )
 
@@ -75,7 +80,8 @@ type Error struct {
 	Kind   Kind
 	Reason Reason
 
-	cause error
+	cause      error
+	retryAfter time.Duration // as Clerk says, within bounds
 }
 
 // Error implements error.

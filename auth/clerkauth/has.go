@@ -7,7 +7,8 @@ import (
 )
 
 // Requirement is something that a caller may have or lack: a role, a
-// permission, a feature, a plan, or a recent verification.
+// permission, a feature, a plan, or a recent verification; for machines, a scope;
+// for both, a kind of token.
 type Requirement struct {
 	kind           requirementKind
 	name           string
@@ -22,6 +23,8 @@ const (
 	requireFeature
 	requirePlan
 	requireReverification
+	requireScope
+	requireTokenType
 )
 
 // Role requires a role in the active organization: "org:admin", or "admin" for
@@ -48,6 +51,26 @@ func Plan(plan string) Requirement { return Requirement{kind: requirePlan, name:
 func Reverify(r Reverification) Requirement {
 	return Requirement{kind: requireReverification, reverification: r}
 }
+
+// Scope requires a scope of a machine token, exactly. A session token has none:
+// what a person may do is a matter of roles, permissions, features and plans.
+//
+// The scopes of an M2M token are the machines that it is for. A secret key of
+// the instance verifies the tokens of all its machines, so a service that is one
+// of several requires its own id: Scope("mch_…").
+func Scope(scope string) Requirement { return Requirement{kind: requireScope, name: scope} }
+
+// Accepts requires one of the kinds of token. It is met by nobody without one.
+func Accepts(types ...TokenType) Requirement {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = string(t)
+	}
+	return Requirement{kind: requireTokenType, name: strings.Join(names, typeSeparator)}
+}
+
+// typeSeparator is between the names of a Requirement of token types.
+const typeSeparator = " or "
 
 // Reverification says how recently, and with which factors, a user must have
 // proved who they are. Without that factor, the session's other one counts.
@@ -135,9 +158,18 @@ type MissingError struct {
 // Error implements error. The text names the requirement, never the caller.
 func (e *MissingError) Error() string { return "clerkauth: requires " + e.Requirement.String() }
 
-// has decides on one requirement (@clerk/shared, authorization.ts).
+// has decides on one requirement. Those of a person are decided as in
+// @clerk/shared, authorization.ts; a machine meets none of them, not even with
+// the id of a user whose API key it has.
 func (c *Caller) has(r Requirement) bool {
-	if c == nil || c.UserID == "" {
+	switch {
+	case c == nil:
+		return false
+	case r.kind == requireTokenType:
+		return c.TokenType != "" && slices.Contains(strings.Split(r.name, typeSeparator), string(c.TokenType))
+	case c.isMachine():
+		return r.kind == requireScope && r.name != "" && slices.Contains(c.Scopes, r.name)
+	case c.UserID == "":
 		return false
 	}
 	switch r.kind {
@@ -225,6 +257,10 @@ func (r Requirement) String() string {
 		return "plan " + r.name
 	case requireReverification:
 		return "reverification"
+	case requireScope:
+		return "scope " + r.name
+	case requireTokenType:
+		return "token type " + r.name
 	}
 	return "nothing"
 }

@@ -3,31 +3,36 @@ package clerkauth
 import (
 	"context"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
-	"github.com/clerk/clerk-sdk-go/v2/jwks"
 )
 
 const (
-	// A set of keys in use is renewed in the background during the last fifth of
-	// KeysMaxAge: from the fourth minute on, unless configured otherwise.
+	// refreshAhead is the last part of KeysMaxAge, here a fifth, in which a set
+	// that is in use is refreshed in the background: from the fourth minute on,
+	// unless configured otherwise.
 	refreshAhead = 5
 	// unknownKeyInterval is the least time between two fetches for the sake of
-	// key ids that we do not have. Anyone can send those.
-	unknownKeyInterval = 30 * time.Second
+	// key ids that are not in the set. Anyone can send those. Clerk does not
+	// limit how often keys are fetched, so the interval is short: after a
+	// rotation that nobody announced, users with tokens of the new key wait for
+	// no longer, however many forged ids arrive meanwhile.
+	unknownKeyInterval = 3 * time.Second
 )
 
 // algorithm is the only one with which Clerk signs session tokens.
 const algorithm = "RS256"
 
-// publicKey is one key of the JWKS. Its address is its identity: a renewed set
-// keeps the publicKey of a key that did not change, so whatever was verified
+// publicKey is one key of the JWKS. Its address is its identity: a refreshed set
+// keeps the publicKey of a key that did not change, so that a token verified
 // with a key that is gone can be recognized.
 type publicKey struct{ jwk *clerk.JSONWebKey }
 
@@ -36,10 +41,24 @@ func (k *publicKey) equal(other *clerk.JSONWebKey) bool {
 	return ok && key.Equal(other.Key)
 }
 
-// keys are the public keys of the Clerk instance.
+// keys are the public keys of the Clerk instance. The set of them is in one of
+// these states, by its age and by whether the newest fetch failed:
+//
+//	age                         newest fetch   a request
+//	none yet                    -              waits for a fetch
+//	< 4/5 maxAge                -              uses the set
+//	< maxAge                    -              uses the set, starts a fetch
+//	< maxAge + staleIfError     succeeded      waits for a fetch; uses the set if that fails
+//	< maxAge + staleIfError     failed         uses the set, starts a fetch
+//	older                       -              waits for a fetch
+//
+// A request whose key id is not in the set waits for a fetch as well, if the
+// newest was at least unknownKeyInterval ago. There is one fetch at a time, and
+// none during a back-off.
 type keys struct {
-	client       *jwks.Client
-	available    func() bool
+	connection   *connection
+	outage       *outage // of their own: Clerk limits calls for users, not for keys
+	counts       counts
 	now          func() time.Time
 	maxAge       time.Duration
 	staleIfError time.Duration
@@ -48,7 +67,7 @@ type keys struct {
 	state atomic.Pointer[keySet]
 
 	mu       sync.Mutex
-	fetching chan struct{} // closed when the fetch that is under way is done
+	fetching *flight[*keySet] // nil while no fetch is under way
 }
 
 // keySet is an immutable snapshot of what is known of the JWKS.
@@ -59,10 +78,11 @@ type keySet struct {
 	err         *Error    // of the newest fetch
 }
 
-func newKeys(b *backend, o Options) (*keys, error) {
+func newKeys(c *connection, o Options) (*keys, error) {
 	k := &keys{
-		client:       &jwks.Client{Backend: b},
-		available:    b.available,
+		connection:   c,
+		outage:       &outage{now: o.Now},
+		counts:       counts{o.Observer},
 		now:          o.Now,
 		maxAge:       o.KeysMaxAge,
 		staleIfError: o.KeysStaleIfError,
@@ -82,7 +102,7 @@ func newKeys(b *backend, o Options) (*keys, error) {
 	return k, nil
 }
 
-// find gives the key with the given id (kid). It waits for Clerk only when
+// find returns the key with the given id (kid). It waits for Clerk only when
 // there is nothing usable yet, or for an id that may be a new key's.
 func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey, error) {
 	if k.local != nil {
@@ -107,25 +127,25 @@ func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey
 		return key, nil
 	}
 	if set.err != nil {
-		return nil, set.err // it may be a key that we could not fetch
+		return nil, set.err // it may be a key that was not fetched
 	}
 	return nil, refuse(ReasonUnknownKey)
 }
 
-// usable gives a set that may be verified with: at most maxAge old, or up to
-// staleIfError older while Clerk does not give us a newer one.
+// usable returns a set that may be verified with: see the states of [keys].
 func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 	set := k.state.Load()
+	age := k.now().Sub(set.fetchedAt)
 	if set.byID != nil {
-		age := k.now().Sub(set.fetchedAt)
-		failing := set.err != nil
 		switch {
 		case age < k.maxAge-k.maxAge/refreshAhead:
 			return set, nil
-		case age < k.maxAge, failing && age < k.maxAge+k.staleIfError:
-			if k.available() {
-				k.fetch(set)
-			}
+		case age < k.maxAge:
+			k.fetch(set)
+			return set, nil
+		case age < k.maxAge+k.staleIfError && set.err != nil:
+			k.fetch(set)
+			k.counts.add(CountStale, "keys", 1)
 			return set, nil
 		}
 	}
@@ -136,68 +156,76 @@ func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 	if err == nil {
 		return fetched, nil
 	}
-	if set.byID != nil && AsError(err).Kind != Canceled && k.now().Sub(set.fetchedAt) < k.maxAge+k.staleIfError {
+	if set.byID != nil && AsError(err).Kind != Canceled && age < k.maxAge+k.staleIfError {
+		k.counts.add(CountStale, "keys", 1)
 		return set, nil
 	}
 	return nil, err
 }
 
-// refresh waits for a fetch, its own or one that is under way.
+// refresh waits for a fetch, its own or one that is in flight.
 func (k *keys) refresh(ctx context.Context, until time.Time, seen *keySet) (*keySet, error) {
-	if _, err := await(ctx, until, k.fetch(seen)); err != nil {
-		return nil, err
-	}
-	return k.state.Load(), nil
+	return k.fetch(seen).wait(ctx, until)
 }
 
-// fetch replaces the set seen, unless that has happened since. The returned
-// channel is closed when it is done; whoever comes meanwhile shares it.
-func (k *keys) fetch(seen *keySet) <-chan struct{} {
+// fetch starts a fetch that replaces the set seen, unless one is in flight.
+// Concurrent callers share the returned flight.
+func (k *keys) fetch(seen *keySet) *flight[*keySet] {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.fetching != nil {
 		return k.fetching
 	}
-	done := make(chan struct{})
-	if k.state.Load() != seen {
-		close(done)
-		return done
+	f := newFlight[*keySet]()
+	if set := k.state.Load(); set != seen {
+		f.finish(set, nil) // replaced meanwhile
+		return f
 	}
-	k.fetching = done
+	t, failure := k.outage.begin()
+	if failure != nil {
+		f.finish(&keySet{byID: seen.byID, fetchedAt: seen.fetchedAt, attemptedAt: seen.attemptedAt, err: failure}, nil)
+		return f
+	}
+	k.fetching = f
 	go func() {
-		k.state.Store(k.next(seen))
+		next := k.next(seen, t)
 		k.mu.Lock()
+		k.state.Store(next)
 		k.fetching = nil
 		k.mu.Unlock()
-		close(done)
+		f.finish(next, nil)
 	}()
-	return done
+	return f
 }
 
-// next asks Clerk for the keys. If that fails, the old ones stay.
-func (k *keys) next(old *keySet) *keySet {
+// next fetches the keys. If that fails, the old ones stay.
+func (k *keys) next(old *keySet, t ticket) *keySet {
 	now := k.now()
-	loaded, err := k.load()
+	loaded, err := guarded(k.load)
 	if err != nil {
-		return &keySet{byID: old.byID, fetchedAt: old.fetchedAt, attemptedAt: now, err: AsError(err)}
+		failure := AsError(err)
+		k.outage.failed(t, failure)
+		k.counts.add(CountKeyFetches, failed(failure), 1)
+		return &keySet{byID: old.byID, fetchedAt: old.fetchedAt, attemptedAt: now, err: failure}
 	}
+	k.outage.succeeded(t)
+	k.counts.add(CountKeyFetches, "ok", 1)
 	return &keySet{byID: merge(old.byID, loaded), fetchedAt: now, attemptedAt: now}
 }
 
 func (k *keys) load() (map[string]*clerk.JSONWebKey, error) {
-	set, err := k.client.Get(context.Background(), &jwks.GetParams{})
-	if errors.Is(err, errNotFound) {
-		return nil, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: errors.New("no JWKS at this API URL")}
+	var set rawKeySet
+	err := k.connection.call(context.Background(), clerk.NewAPIRequest(http.MethodGet, "/jwks"), &set)
+	var refused *APIError
+	if errors.As(err, &refused) {
+		return nil, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: refused}
 	}
 	if err != nil {
 		return nil, err
 	}
 	byID := make(map[string]*clerk.JSONWebKey, len(set.Keys))
-	for _, jwk := range set.Keys {
-		if jwk == nil || jwk.KeyID == "" || jwk.Algorithm != algorithm {
-			continue
-		}
-		if _, ok := jwk.Key.(*rsa.PublicKey); ok {
+	for _, raw := range set.Keys {
+		if jwk := parseKey(raw); jwk != nil {
 			byID[jwk.KeyID] = jwk
 		}
 	}
@@ -205,6 +233,27 @@ func (k *keys) load() (map[string]*clerk.JSONWebKey, error) {
 		return nil, &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: errors.New("JWKS without a usable key")}
 	}
 	return byID, nil
+}
+
+// rawKeySet is a JWKS whose keys are read one by one: a key of an unknown type
+// is to be ignored (RFC 7517, section 5), and the SDK fails the whole set.
+type rawKeySet struct {
+	Keys []json.RawMessage `json:"keys"`
+}
+
+// Read implements [clerk.ResponseReader].
+func (*rawKeySet) Read(*clerk.APIResponse) {}
+
+// parseKey returns nil for a key that does not sign session tokens.
+func parseKey(raw json.RawMessage) *clerk.JSONWebKey {
+	jwk := new(clerk.JSONWebKey)
+	if err := jwk.UnmarshalJSON(raw); err != nil || jwk.KeyID == "" || jwk.Algorithm != algorithm {
+		return nil
+	}
+	if _, ok := jwk.Key.(*rsa.PublicKey); !ok {
+		return nil
+	}
+	return jwk
 }
 
 // merge keeps the old publicKey of every key that did not change.

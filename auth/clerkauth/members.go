@@ -1,7 +1,6 @@
 package clerkauth
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,13 +24,10 @@ const (
 // Errors of [Members] that say something of what was asked for, rather than of
 // Clerk or of us. The others are of type [*Error].
 var (
-	ErrNotFound          = errNotFound
-	ErrLastAdministrator = errLastAdministrator
+	// ErrLastAdministrator: Clerk keeps an organization from losing its last
+	// member who may manage it.
+	ErrLastAdministrator = errors.New("the organization's last administrator")
 )
-
-// errLastAdministrator: Clerk keeps an organization from losing its last member
-// who may manage it.
-var errLastAdministrator = errors.New("the organization's last administrator")
 
 // Members asks Clerk for the members of organizations, with the same deadline
 // and back-off as an [Authenticator], and remembers pages for ten seconds. It
@@ -73,7 +69,7 @@ func NewMembers(o Options) (*Members, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("clerkauth: %w", err)
 	}
-	pages, err := otter.New(&otter.Options[membersQuery, MembersPage]{
+	pages := otter.Must(&otter.Options[membersQuery, MembersPage]{
 		MaximumWeight:    maxMembersBytes,
 		Weigher:          func(q membersQuery, p MembersPage) uint32 { return uint32(len(q.organizationID) + p.size()) },
 		ExpiryCalculator: otter.ExpiryWriting[membersQuery, MembersPage](membersMaxAge),
@@ -82,9 +78,6 @@ func NewMembers(o Options) (*Members, error) {
 		Clock:             cacheClock(o.Now),
 		Logger:            &otter.NoopLogger{},
 	})
-	if err != nil {
-		return nil, err
-	}
 	m := &Members{client: &organizationmembership.Client{Backend: newBackend(o)}, pages: pages}
 	m.loader = otter.LoaderFunc[membersQuery, MembersPage](m.load)
 	return m, nil
@@ -101,8 +94,13 @@ func (m *Members) List(ctx context.Context, organizationID string, limit, offset
 	if page, ok := m.pages.GetIfPresent(query); ok {
 		return page, nil
 	}
-	loaded, err := await(ctx, time.Now().Add(patience), m.pages.Refresh(ctx, query, m.loader))
-	return loaded.Value, cmp.Or(err, loaded.Err)
+	shared := m.pages.Refresh(context.WithoutCancel(ctx), query, m.loader)
+	select {
+	case loaded := <-shared:
+		return loaded.Value, loaded.Err
+	case <-ctx.Done():
+		return MembersPage{}, canceled(ctx)
+	}
 }
 
 // Remove takes a member out of an organization. Session tokens that name the
@@ -117,6 +115,10 @@ func (m *Members) Remove(ctx context.Context, organizationID, userID string) err
 		if query.organizationID == organizationID {
 			m.pages.Invalidate(query)
 		}
+	}
+	var refused *APIError
+	if errors.As(err, &refused) && refused.Code == "organization_minimum_permissions_needed" {
+		return ErrLastAdministrator
 	}
 	return err
 }

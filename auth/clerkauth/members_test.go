@@ -20,7 +20,7 @@ func newMembers(t *testing.T, now func() time.Time) (*clerkauth.Members, *fakecl
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = clerk.Close() })
-	members, err := clerkauth.NewMembers(clerkauth.Options{SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), Now: now})
+	members, err := clerkauth.NewMembers(clerkauth.Options{SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), Now: now, BudgetShare: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -222,8 +222,8 @@ func trim(s string) string { return strings.Trim(s, " \t\n\v\f\r") }
 // authorizationSize estimates the bytes that authorize keeps alive.
 func (c *Caller) authorizationSize() int {
 	const header = 16 // of a string
-	size := len(c.Organization.ID) + len(c.Organization.Slug) + len(c.Organization.Role)
-	for _, list := range [][]string{c.Organization.Permissions, c.Features, c.Plans} {
+	size := len(c.Organization.ID) + len(c.Organization.Slug) + len(c.Organization.Role) + len(c.ClientID)
+	for _, list := range [][]string{c.Organization.Permissions, c.Features, c.Plans, c.Scopes} {
 		for _, element := range list {
 			size += header + len(element)
 		}

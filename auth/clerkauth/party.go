@@ -44,6 +44,9 @@ func (p *parties) add(party string) error {
 	if err != nil || u.Host == "" || party != u.Scheme+"://"+u.Host {
 		return errors.New("is not an origin such as https://app.example.com")
 	}
+	if lower := strings.ToLower(party); lower != party {
+		return fmt.Errorf("has capital letters, and an origin has none: write %q", lower)
+	}
 	if !strings.Contains(party, "*") {
 		p.origins[party] = true
 		return nil

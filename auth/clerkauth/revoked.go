@@ -9,7 +9,7 @@ import (
 )
 
 // Reasons of the kind Unauthenticated that follow from what the application
-// was told by RefuseUser and RefuseSession.
+// reported by StoreUser, RefuseUser and RefuseSession.
 const (
 	ReasonUserRevoked    Reason = "user_revoked"
 	ReasonSessionRevoked Reason = "session_revoked"
@@ -17,62 +17,73 @@ const (
 
 const (
 	// refuseFor is for how long a user or session is refused. Clerk makes no
-	// more tokens for them, and those it made live for 60 seconds.
+	// more tokens for them, and earlier tokens live for 60 seconds.
 	refuseFor = 2 * time.Minute
 
-	// maxRefused bounds how many users and sessions are refused at a time, at
-	// some 200 bytes each.
+	// maxRefused bounds how many users and sessions are refused at a time, and
+	// how many admissions are remembered, at some 200 bytes each.
 	maxRefused = 100_000
 )
 
 // refusals are the users and sessions that must not come in although their
 // tokens are in order.
 type refusals struct {
-	now   func() time.Time
-	cache *otter.Cache[string, refusal]
+	now func() time.Time
 
-	mu    sync.Mutex   // one change at a time
-	until atomic.Int64 // when the last of them ends, in nanoseconds since 1970
+	mu      sync.Mutex // one change at a time
+	refused *otter.Cache[string, decision]
+	// admitted are users who changed and are not refused, so that an older
+	// refusal that arrives late cannot override it. Many users change: their
+	// memory is apart, so that they push no refusal out.
+	admitted *otter.Cache[string, decision]
+	until    atomic.Int64 // when the last refusal ends, in nanoseconds since 1970
 }
 
-// refusal is what is known of one user or session. An admission is kept as
-// well, lest an older event that comes late undo it.
-type refusal struct {
-	refused bool
-	at      time.Time // when Clerk decided so
-}
+// decision is when Clerk decided on a user or session, by Clerk's clock, and
+// until when that matters, by ours.
+type decision struct{ at, end time.Time }
 
-func newRefusals(o Options) (*refusals, error) {
-	cache, err := otter.New(&otter.Options[string, refusal]{
-		MaximumSize: maxRefused,
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, refusal]) time.Duration {
-			return e.Value.at.Add(refuseFor).Sub(o.Now())
-		}),
-		Clock:    cacheClock(o.Now),
-		Executor: inline,
-		Logger:   &otter.NoopLogger{},
-	})
-	return &refusals{now: o.Now, cache: cache}, err
+func newRefusals(o Options) *refusals {
+	memory := func() *otter.Cache[string, decision] {
+		return newCache(o.Now, otter.Options[string, decision]{
+			MaximumSize: maxRefused,
+			ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, decision]) time.Duration {
+				return e.Value.end.Sub(o.Now())
+			}),
+		})
+	}
+	return &refusals{now: o.Now, refused: memory(), admitted: memory()}
 }
 
 // set remembers a decision, unless a newer one is known, or all tokens from
-// before it have expired anyway.
+// before it have expired anyway. A refusal wins a tie.
 func (r *refusals) set(id string, refused bool, at time.Time) {
 	now := r.now()
-	if at.After(now) {
-		at = now // the clocks differ
-	}
 	end := at.Add(refuseFor)
+	if at.After(now) { // the clocks differ
+		end = now.Add(refuseFor)
+	}
 	if id == "" || !end.After(now) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := r.cache.GetIfPresent(id); ok && known.at.After(at) {
-		return
+	refusal, isRefused := r.refused.GetIfPresent(id)
+	admission, isAdmitted := r.admitted.GetIfPresent(id)
+	switch {
+	case refused && isAdmitted && admission.at.After(at),
+		isRefused && refusal.at.After(at),
+		!refused && isRefused && refusal.at.Equal(at):
+		// what is known is newer
+	case refused:
+		r.refused.Set(id, decision{at, end})
+		r.until.Store(max(r.until.Load(), end.UnixNano()))
+	default:
+		r.refused.Invalidate(id)
+		if !isAdmitted || at.After(admission.at) {
+			r.admitted.Set(id, decision{at, end})
+		}
 	}
-	r.cache.Set(id, refusal{refused: refused, at: at})
-	r.until.Store(max(r.until.Load(), end.UnixNano()))
 }
 
 // check costs one atomic read while nobody is refused.
@@ -81,43 +92,65 @@ func (r *refusals) check(c *Caller) Reason {
 	if until == 0 || until <= r.now().UnixNano() {
 		return ""
 	}
-	if known, ok := r.cache.GetIfPresent(c.UserID); ok && known.refused {
+	if _, refused := r.refused.GetIfPresent(c.UserID); refused {
 		return ReasonUserRevoked
 	}
-	if known, ok := r.cache.GetIfPresent(c.SessionID); ok && known.refused {
+	if _, refused := r.refused.GetIfPresent(c.SessionID); refused {
 		return ReasonSessionRevoked
 	}
 	return ""
 }
 
-// ForgetUser drops what is remembered of a user: the next request whose token
-// has no email claim asks Clerk. It is for a user who was changed.
-//
-// This and the methods below act on this Authenticator alone. Another instance
-// of the application learns of the change when its own memory ends: after
-// [Options].UserMaxAge or, for a token with an email claim, when that expires
-// after 60 seconds. To have it everywhere at once, send the change to every
-// instance by a channel that each one reads in full, such as Redis Pub/Sub, and
-// call the method there.
-func (a *Authenticator) ForgetUser(userID string) { a.users.cache.Invalidate(userID) }
-
-// RefuseUser refuses a user who was deleted or banned at the given time, from
-// the next request on, however good their tokens are. It does so for two
-// minutes, in which every token from before has expired; it bounds how many it
-// remembers. A time that lies further back changes nothing more than
-// [Authenticator.ForgetUser], which this includes.
-func (a *Authenticator) RefuseUser(userID string, at time.Time) {
-	a.refusals.set(userID, true, at)
-	a.ForgetUser(userID)
+// UserRecord is a user as an event of Clerk describes them.
+type UserRecord struct {
+	ID            string // user_…
+	PrimaryEmail  string // "" for a user without one
+	EmailVerified bool
+	Banned        bool
+	// UpdatedAt is Clerk's time of the record. Without it the record is not
+	// used.
+	UpdatedAt time.Time
 }
 
-// AdmitUser ends what [Authenticator.RefuseUser] began, for a user who is known
-// not to be banned at the given time. It changes nothing if that is before the
-// user was refused: events may come out of order. It includes
-// [Authenticator.ForgetUser].
-func (a *Authenticator) AdmitUser(userID string, at time.Time) {
-	a.refusals.set(userID, false, at)
-	a.ForgetUser(userID)
+// StoreUser takes over what Clerk reports of a user who was created or changed,
+// unless something newer is known. A user who is banned is refused from the next
+// request on, however good their tokens are; a later record that is not banned
+// ends that. To store a record twice changes nothing.
+//
+// This and the methods below act on this Authenticator alone. Another instance
+// of the application learns of the change when its own record is refreshed, after
+// [Options].UserMaxAge, or for a token with an email claim when that expires
+// after 60 seconds. To have it everywhere at once, send the change to every
+// instance by a channel that each one reads in full, and call the method there.
+func (a *Authenticator) StoreUser(u UserRecord) {
+	if !isUserID(u.ID) || u.UpdatedAt.IsZero() {
+		return
+	}
+	record := userRecord{primaryEmail: u.PrimaryEmail, emailVerified: u.EmailVerified, updatedAt: u.UpdatedAt}
+	if u.Banned {
+		record = userRecord{refusal: ReasonUserBanned, updatedAt: u.UpdatedAt}
+	}
+	a.report(u.ID, record)
+}
+
+// RefuseUser refuses a user who was deleted at the given time, by Clerk's clock,
+// from the next request on, however good their tokens are. It does so for two
+// minutes, in which every token from before has expired.
+func (a *Authenticator) RefuseUser(userID string, at time.Time) {
+	if isUserID(userID) {
+		a.report(userID, userRecord{refusal: ReasonUserDeleted, updatedAt: at})
+	}
+}
+
+// report takes over what Clerk said of a user. The record is as old as the event.
+func (a *Authenticator) report(userID string, record userRecord) {
+	record.checkedAt = record.updatedAt
+	if now := a.options.Now(); record.checkedAt.After(now) {
+		record.checkedAt = now // the clocks differ
+	}
+	record.answers = record.checkedAt
+	a.refusals.set(userID, record.refusal != "", record.updatedAt)
+	a.users.put(userID, record)
 }
 
 // RefuseSession refuses a session that was ended, removed or revoked at the

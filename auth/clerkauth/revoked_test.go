@@ -1,6 +1,9 @@
 package clerkauth_test
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,78 +11,152 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-func TestRefusedUsersAndSessions(t *testing.T) {
-	f := newFixture(t)
-	tokens := make(map[string]string)
-	sign := func() {
-		tokens["a token without email claim"] = f.token(t, "user_ada")
-		tokens["a token with email claim"] = f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"))
+// tokens are tokens of user_ada that are in order.
+func (f *fixture) tokens(t *testing.T) map[string]string {
+	return map[string]string{
+		"a token without email claim": f.token(t, "user_ada"),
+		"a token with email claim":    f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com")),
 	}
-	want := func(reason clerkauth.Reason) {
-		t.Helper()
-		for name, token := range tokens {
-			_, err := f.authenticator.Authenticate(t.Context(), token)
-			var got clerkauth.Reason
-			if err != nil {
-				got = clerkauth.AsError(err).Reason
-			}
-			if got != reason {
-				t.Errorf("%s: refused for %q, want %q", name, got, reason)
-			}
+}
+
+func (f *fixture) wantAll(t *testing.T, tokens map[string]string, reasons ...clerkauth.Reason) {
+	t.Helper()
+	for name, token := range tokens {
+		_, err := f.authenticator.Authenticate(t.Context(), token)
+		var got clerkauth.Reason
+		if err != nil {
+			got = clerkauth.AsError(err).Reason
+		}
+		if !slices.Contains(reasons, got) {
+			t.Errorf("%s: refused for %q, want %q", name, got, reasons)
 		}
 	}
-	sign()
-	want("")
+}
+
+func TestRefusedUsersAndSessions(t *testing.T) {
+	f := newFixture(t)
+	tokens := f.tokens(t)
+	f.wantAll(t, tokens, "")
 	caller, err := f.authenticate(t, "user_ada")
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := f.clock.Now()
+	store := func(banned bool, at time.Time) {
+		f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_ada", PrimaryEmail: "ada@example.com", Banned: banned, UpdatedAt: at})
+	}
 
 	f.authenticator.RefuseUser("user_grace", now)
 	f.authenticator.RefuseSession("sess_other", now)
 	f.authenticator.RefuseUser("", now)
-	want("")
+	f.wantAll(t, tokens, "")
 
-	f.authenticator.RefuseUser("user_ada", now)
-	want(clerkauth.ReasonUserRevoked)
-	f.authenticator.AdmitUser("user_ada", now.Add(-time.Second)) // older news
-	want(clerkauth.ReasonUserRevoked)
-	f.authenticator.AdmitUser("user_ada", now)
-	want("")
-	f.authenticator.RefuseUser("user_ada", now.Add(-time.Second)) // older news
-	want("")
+	store(true, now)
+	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserBanned)
+	store(false, now.Add(-time.Second)) // older
+	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserBanned)
+	store(false, now) // a tie
+	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserBanned)
+	store(false, now.Add(time.Millisecond))
+	f.wantAll(t, tokens, "")
+	store(true, now.Add(-time.Second)) // older
+	f.wantAll(t, tokens, "")
 
 	f.authenticator.RefuseSession(caller.SessionID, now.Add(time.Hour)) // by a clock that is wrong
-	want(clerkauth.ReasonSessionRevoked)
+	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
 	f.clock.Advance(time.Minute)
-	want(clerkauth.ReasonSessionRevoked)
+	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
 	f.clock.Advance(time.Minute)
-	want(clerkauth.ReasonExpired)
-	sign()
-	want("") // Clerk would not have signed these
+	f.wantAll(t, tokens, clerkauth.ReasonExpired)
+	tokens = f.tokens(t)
+	f.wantAll(t, tokens, "") // Clerk would not have signed these
 
 	f.authenticator.RefuseUser("user_ada", f.clock.Now().Add(-2*time.Minute)) // too old to matter
-	want("")
+	f.wantAll(t, tokens, "")
+	f.authenticator.RefuseUser("user_ada", f.clock.Now())
+	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserDeleted)
+	store(false, f.clock.Now().Add(-time.Millisecond)) // an event that was late
+	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserDeleted)
 }
 
-func TestForgottenUserIsAskedForAgain(t *testing.T) {
+// TestAdmissionsPushNoRefusalOut: however many users change, who was refused
+// stays refused.
+func TestAdmissionsPushNoRefusalOut(t *testing.T) {
 	f := newFixture(t)
-	token := f.token(t, "user_ada")
-	want := func(email string) {
-		t.Helper()
-		caller, err := f.authenticator.Authenticate(t.Context(), token)
-		if err != nil || caller.Email != email {
-			t.Errorf("got %q, %v, want %q", caller.Email, err, email)
-		}
+	token := f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"))
+	f.authenticator.RefuseUser("user_ada", f.clock.Now())
+	for i := range 250_000 {
+		f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_%d", i), UpdatedAt: f.clock.Now()})
 	}
-	want("ada@example.com")
-	if err := f.clerk.UpdateUser("user_ada", func(u *fakeclerk.User) { u.PrimaryEmailAddressID = "idn_ada_work" }); err != nil {
+	_, err := f.authenticator.Authenticate(t.Context(), token)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserRevoked)
+}
+
+// TestStoredUserNeedsNoCall: what an event says is served, while Clerk is down
+// as well.
+func TestStoredUserNeedsNoCall(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.authenticate(t, "user_ada"); err != nil {
 		t.Fatal(err)
 	}
-	want("ada@example.com")
-	f.authenticator.ForgetUser("user_ada")
-	want("ada.lovelace@example.org")
+	f.clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
+	user := f.newUser(t)
+	want := func(email string, verified bool) {
+		t.Helper()
+		caller, err := f.authenticate(t, user)
+		if err != nil || caller.Email != email || caller.EmailVerified != verified {
+			t.Errorf("got %q, verified: %v, %v, want %q, %v", caller.Email, caller.EmailVerified, err, email, verified)
+		}
+	}
+	at := f.clock.Now()
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: user, PrimaryEmail: "old@example.com", UpdatedAt: at})
+	want("old@example.com", false)
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: user, PrimaryEmail: "new@example.com", EmailVerified: true, UpdatedAt: at.Add(time.Second)})
+	want("new@example.com", true)
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: user, PrimaryEmail: "old@example.com", UpdatedAt: at})
+	want("new@example.com", true)
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: user, PrimaryEmail: "timeless@example.com"})
+	want("new@example.com", true)
+}
+
+// TestOldEventIsNotTakenForNews: an event that comes hours late describes a
+// user as they were.
+func TestOldEventIsNotTakenForNews(t *testing.T) {
+	f := newFixture(t)
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_ada", PrimaryEmail: "old@example.com", UpdatedAt: f.clock.Now().Add(-time.Hour)})
+	caller, err := f.authenticate(t, "user_ada")
+	if err != nil || caller.Email != "ada@example.com" {
+		t.Errorf("got %q, %v", caller.Email, err)
+	}
+}
+
+// TestOlderAnswerDoesNotOverwriteNewerEvent: a load that was on its way when the
+// event came ends with what the event says.
+func TestOlderAnswerDoesNotOverwriteNewerEvent(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.authenticate(t, "user_grace"); err != nil {
+		t.Fatal(err)
+	}
+	f.clerk.ResetRequests()
+	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultLatency, Latency: 200 * time.Millisecond})
+	type answer struct {
+		caller clerkauth.Caller
+		err    error
+	}
+	answered := make(chan answer, 1)
+	token := f.token(t, "user_ada")
+	go func() {
+		caller, err := f.authenticator.Authenticate(context.Background(), token)
+		answered <- answer{caller, err}
+	}()
+	eventually(t, "the load is on its way", func() bool { return f.clerk.Requests(userRoute) == 1 })
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_ada", PrimaryEmail: "new@example.com", UpdatedAt: f.clock.Now().Add(time.Second)})
+	if got := <-answered; got.err != nil || got.caller.Email != "new@example.com" {
+		t.Errorf("the one who waited: got %q, %v", got.caller.Email, got.err)
+	}
+	if caller, err := f.authenticator.Authenticate(t.Context(), token); err != nil || caller.Email != "new@example.com" {
+		t.Errorf("afterwards: got %q, %v", caller.Email, err)
+	}
 }
 
 func BenchmarkAuthenticateWhileRefusing(b *testing.B) {

@@ -33,6 +33,7 @@ const (
 // with an instance's key (@clerk/backend, tokens/jwtCategories.ts).
 const (
 	categorySessionToken = "cl_B7d4PD111AAA"
+	categoryM2MToken     = "cl_B7d4PD333AAA"
 	categoryAny          = "cl_I7d4PD111III" // the instance does not tell kinds apart
 )
 
@@ -77,11 +78,27 @@ type claims struct {
 	authorizationClaims
 }
 
-// verify decides on a token that is not remembered. It reads as the list of
-// what makes a string a session token of this application.
+// verify decides on a JWT that is not remembered: it tells of which kind the
+// JWT is, and has it verified as that kind.
 func (a *Authenticator) verify(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
 	head, reason := parseHeader(token)
 	if reason != "" {
+		return nil, refuse(reason)
+	}
+	kind := a.jwtType(&head, token)
+	switch {
+	case !a.accepts.has(kind):
+		return nil, refuse(ReasonTokenTypeMismatch)
+	case kind == SessionToken:
+		return a.verifySession(ctx, until, &head, token)
+	}
+	return a.verifyMachine(ctx, until, kind, &head, token)
+}
+
+// verifySession reads as the list of what makes a JWT a session token of this
+// application.
+func (a *Authenticator) verifySession(ctx context.Context, until time.Time, head *header, token string) (*verifiedToken, error) {
+	if reason := head.checkSession(); reason != "" {
 		return nil, refuse(reason)
 	}
 	key, err := a.keys.find(ctx, until, head.KeyID.value)
@@ -138,7 +155,7 @@ func newVerifiedToken(c *claims, key *publicKey, keyID string) *verifiedToken {
 	return v
 }
 
-// parseHeader checks the token's form and what its header says of its kind.
+// parseHeader checks the token's form and reads its header.
 func parseHeader(token string) (header, Reason) {
 	var h header
 	switch {
@@ -151,18 +168,23 @@ func parseHeader(token string) (header, Reason) {
 	if err := decode(encoded, &h); err != nil {
 		return h, ReasonMalformed
 	}
-	switch {
-	case h.Type.set && h.Type.value != "JWT":
-		return h, ReasonNotSessionToken
-	case h.Category.set && h.Category.value != categorySessionToken && h.Category.value != categoryAny:
-		return h, ReasonNotSessionToken
-	case h.Algorithm.value != algorithm:
-		return h, ReasonInvalidAlgorithm
-	}
 	return h, ""
 }
 
-// parseClaims reads the payload of a token in compact form.
+// checkSession checks what the header says of the token's kind.
+func (h *header) checkSession() Reason {
+	switch {
+	case h.Type.set && h.Type.value != typeJWT:
+		return ReasonNotSessionToken
+	case h.Category.set && h.Category.value != categorySessionToken && h.Category.value != categoryAny:
+		return ReasonNotSessionToken
+	case h.Algorithm.value != algorithm:
+		return ReasonInvalidAlgorithm
+	}
+	return ""
+}
+
+// parseClaims reads the payload of a session token in compact form.
 func parseClaims(token string) (claims, Reason) {
 	var c claims
 	if err := decode(payload(token), &c); err != nil {
@@ -282,7 +304,7 @@ func (v validity) check(now time.Time) Reason {
 func (v *verifiedToken) size() int {
 	const fixed = 512 // the structs, the hash and the cache's own book-keeping
 	c := &v.caller
-	return fixed + len(c.UserID) + len(c.SessionID) + len(c.Email) + len(c.AuthorizedParty) + len(v.keyID) + c.authorizationSize()
+	return fixed + len(c.Subject) + len(c.SessionID) + len(c.Email) + len(c.AuthorizedParty) + len(v.keyID) + c.authorizationSize()
 }
 
 // isUserID accepts Clerk's user ids. A machine token's sub begins with mch_.

@@ -1,132 +1,201 @@
 package clerkauth
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
-	"github.com/clerk/clerk-sdk-go/v2"
-	"github.com/clerk/clerk-sdk-go/v2/user"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/maypok86/otter/v2"
 )
 
-// maxUsers bounds how many users are remembered, at some 300 bytes each.
-const maxUsers = 50_000
+const (
+	// maxUsers bounds how many users are remembered, at some 400 bytes each.
+	maxUsers = 50_000
+
+	// refreshRetry is the least time between two refreshes of one user, on
+	// average: the first may have been dropped.
+	refreshRetry = 5 * time.Second
+)
 
 // userRecord is what is kept of a Clerk user.
 type userRecord struct {
-	primaryEmail string
-	refusal      Reason // not empty for a user who must not come in
+	primaryEmail  string
+	emailVerified bool
+	refusal       Reason // not empty for a user who must not come in
+
+	// updatedAt is when the user was changed, by Clerk's clock, and for a user
+	// who is gone the time as of which that is known.
+	updatedAt time.Time
+	// checkedAt is as of when the record is known to be true.
+	checkedAt time.Time
+	// answers is until when a token may have been issued that the refusal
+	// answers. Clerk issues no tokens to those who must not come in, so that a
+	// newer token is a reason to ask again.
+	answers time.Time
 }
 
-// users remembers Clerk users: fresh for maxAge, then renewed in the background
-// while the old answer serves, for at most staleIfError longer.
+// userEntry is a userRecord in memory.
+type userEntry struct {
+	userRecord
+	refreshAt atomic.Int64 // no refresh before then, in nanoseconds since 1970
+}
+
+// users remembers Clerk users: fresh for maxAge, then refreshed in the background
+// while the stale record serves, for at most staleIfError longer.
 type users struct {
-	client    *user.Client
-	available func() bool
-	cache     *otter.Cache[string, userRecord]
-	loader    otter.Loader[string, userRecord]
+	now                  func() time.Time
+	maxAge, staleIfError time.Duration
+	counts               counts
+	cache                *otter.Cache[string, *userEntry]
+	loader               *loader
 }
 
-func newUsers(b *backend, o Options) (*users, error) {
-	lifetime := func(e otter.Entry[string, userRecord]) time.Duration {
-		if e.Value.refusal != "" {
-			return o.UserMaxAge // a ban can be lifted; never stretch it
-		}
-		return o.UserMaxAge + o.UserStaleIfError
+func newUsers(b *Backend, o Options) *users {
+	u := &users{
+		now: o.Now, maxAge: o.UserMaxAge, staleIfError: o.UserStaleIfError,
+		counts: counts{o.Observer}, loader: newLoader(b, o),
 	}
-	cache, err := otter.New(&otter.Options[string, userRecord]{
-		MaximumSize:       maxUsers,
-		RefreshCalculator: otter.RefreshWriting[string, userRecord](o.UserMaxAge),
-		ExpiryCalculator:  otter.ExpiryWritingFunc(lifetime),
-		Clock:             cacheClock(o.Now),
-		Executor:          inline,
-		Logger:            &otter.NoopLogger{},
+	u.cache = newCache(o.Now, otter.Options[string, *userEntry]{
+		MaximumSize: maxUsers,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *userEntry]) time.Duration {
+			return max(u.lifetime(&e.Value.userRecord), 1)
+		}),
+	})
+	u.loader.put = u.put
+	return u
+}
+
+// lifetime is for how much longer a record serves. A refusal is never stretched,
+// because a ban can be lifted.
+func (u *users) lifetime(r *userRecord) time.Duration {
+	lifetime := u.maxAge
+	if r.refusal == "" {
+		lifetime += u.staleIfError
+	}
+	return lifetime - u.now().Sub(r.checkedAt)
+}
+
+// find returns a user who may come in. It waits for Clerk only when nothing is
+// known of the user, or when the token was issued after what is known.
+func (u *users) find(ctx context.Context, until time.Time, id string, issuedAt time.Time) (userRecord, error) {
+	entry, known := u.cache.GetIfPresent(id)
+	if !known || entry.refusal != "" && issuedAt.After(entry.answers) {
+		return u.load(ctx, until, id, issuedAt, entry)
+	}
+	if entry.refusal != "" {
+		return userRecord{}, refuse(entry.refusal)
+	}
+	if now := u.now(); now.Sub(entry.checkedAt) >= u.maxAge {
+		u.counts.add(CountStale, "user", 1)
+		u.refresh(id, entry, now)
+	}
+	return entry.userRecord, nil
+}
+
+// load loads a user of whom no more is known than the entry, which may be nil.
+func (u *users) load(ctx context.Context, until time.Time, id string, issuedAt time.Time, entry *userEntry) (userRecord, error) {
+	ld, err := u.loader.join(id, issuedAt, func() (userRecord, bool) {
+		if newer, ok := u.cache.GetIfPresent(id); ok && newer != entry {
+			return newer.userRecord, true
+		}
+		return userRecord{}, false
 	})
 	if err != nil {
-		return nil, err
-	}
-	u := &users{client: &user.Client{Backend: b}, available: b.available, cache: cache}
-	u.loader = otter.LoaderFunc[string, userRecord](u.get)
-	return u, nil
-}
-
-// primaryEmail gives the user's primary email address, "" for a user without
-// one. It waits for Clerk only when nothing is known of the user; all who wait
-// for the same user share one call.
-func (u *users) primaryEmail(ctx context.Context, until time.Time, id string) (string, error) {
-	entry, known := u.cache.GetEntry(id)
-	record := entry.Value
-	switch {
-	case !known:
-		loaded, err := await(ctx, until, u.load(ctx, id))
-		if err = cmp.Or(err, loaded.err); err != nil {
-			return "", err
-		}
-		record = loaded.record
-	case entry.RefreshableAfter() <= 0 && u.available():
-		u.load(ctx, id) // for those who come later
-	}
-	if record.refusal != "" {
-		return "", refuse(record.refusal)
-	}
-	return record.primaryEmail, nil
-}
-
-type loaded struct {
-	record userRecord
-	err    error
-}
-
-// load gets a user in the background. What is fresh is not loaded again, and
-// what is being loaded is shared.
-func (u *users) load(ctx context.Context, id string) <-chan loaded {
-	done := make(chan loaded, 1)
-	go func() {
-		record, err := u.cache.Get(context.WithoutCancel(ctx), id, u.loader)
-		done <- loaded{record, err}
-	}()
-	return done
-}
-
-func (u *users) get(ctx context.Context, id string) (userRecord, error) {
-	var record userRecord
-	found, err := u.client.Get(ctx, id)
-	switch {
-	case errors.Is(err, errNotFound):
-		record.refusal = ReasonUserDeleted
-	case err != nil:
 		return userRecord{}, err
-	case found.ID != id:
-		return userRecord{}, &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: errors.New("not the user asked for")}
-	case found.Banned:
-		record.refusal = ReasonUserBanned
-	default:
-		record.primaryEmail = primaryEmail(found)
 	}
-	return record, nil
+	record, err := u.loader.wait(ctx, until, ld)
+	if err == nil && record.refusal != "" {
+		err = refuse(record.refusal)
+	}
+	return record, err
 }
 
-func primaryEmail(u *clerk.User) string {
-	if u.PrimaryEmailAddressID == nil {
-		return ""
+// refresh starts a refresh of a stale entry, one of all requests that see it.
+func (u *users) refresh(id string, entry *userEntry, now time.Time) {
+	due := entry.refreshAt.Load()
+	retry := time.Duration((0.5 + rand.Float64()) * float64(refreshRetry))
+	if now.UnixNano() >= due && entry.refreshAt.CompareAndSwap(due, now.Add(retry).UnixNano()) {
+		u.loader.refresh(id)
 	}
-	for _, address := range u.EmailAddresses {
-		if address != nil && address.ID == *u.PrimaryEmailAddressID {
-			return address.EmailAddress
+}
+
+// put stores a record unless a newer one is known, and returns the one that
+// counts. Newer is decided by Clerk's clock alone. Of two records of the same
+// time the one that was checked later counts, and a refusal wins a tie.
+func (u *users) put(id string, record userRecord) userRecord {
+	kept := record
+	u.cache.Compute(id, func(known *userEntry, found bool) (*userEntry, otter.ComputeOp) {
+		if found && known.supersedes(&record) {
+			kept = known.userRecord
+			if known.refusal == "" && record.checkedAt.After(kept.checkedAt) {
+				kept.checkedAt = record.checkedAt // Clerk knows nothing newer
+			}
+			if record.answers.After(kept.answers) {
+				kept.answers = record.answers
+			}
+		}
+		if u.lifetime(&kept) <= 0 {
+			return nil, otter.InvalidateOp
+		}
+		return &userEntry{userRecord: kept}, otter.WriteOp
+	})
+	return kept
+}
+
+func (r *userRecord) supersedes(other *userRecord) bool {
+	if c := r.updatedAt.Compare(other.updatedAt); c != 0 {
+		return c > 0
+	}
+	if c := r.checkedAt.Compare(other.checkedAt); c != 0 {
+		return c > 0
+	}
+	return r.refusal != "" && other.refusal == ""
+}
+
+// clerkUser is the part of Clerk's User that is used. Nothing else is decoded,
+// so that a surprise in it costs nothing.
+type clerkUser struct {
+	ID                    string  `json:"id"`
+	Banned                bool    `json:"banned"`
+	PrimaryEmailAddressID *string `json:"primary_email_address_id"`
+	EmailAddresses        []struct {
+		ID           string `json:"id"`
+		EmailAddress string `json:"email_address"`
+		Verification *struct {
+			Status string `json:"status"`
+		} `json:"verification"`
+	} `json:"email_addresses"`
+	UpdatedAt int64 `json:"updated_at"` // milliseconds since 1970
+}
+
+var errUnreadable = errors.New("a user that cannot be read")
+
+// parseUser reads one user. With an error, the id is returned if it can be read.
+func parseUser(raw []byte) (id string, record userRecord, err error) {
+	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	var found clerkUser
+	if err := json.Unmarshal(raw, &found, lenient); err != nil {
+		var only struct {
+			ID string `json:"id"`
+		}
+		_ = json.Unmarshal(raw, &only, lenient)
+		return only.ID, userRecord{}, errUnreadable
+	}
+	record.updatedAt = time.UnixMilli(found.UpdatedAt)
+	if found.Banned {
+		record.refusal = ReasonUserBanned
+		return found.ID, record, nil
+	}
+	for _, address := range found.EmailAddresses {
+		if primary := found.PrimaryEmailAddressID; primary != nil && address.ID == *primary {
+			record.primaryEmail = address.EmailAddress
+			record.emailVerified = address.Verification != nil && address.Verification.Status == "verified"
+			break
 		}
 	}
-	return ""
+	return found.ID, record, nil
 }
-
-// inline has a cache do its upkeep on the way, which is cheaper than a goroutine
-// each time.
-func inline(upkeep func()) { upkeep() }
-
-// cacheClock lets a cache live by the time of [Options].Now. Without ticks it
-// cleans up on reads and writes, and owns no goroutine.
-type cacheClock func() time.Time
-
-func (c cacheClock) NowNano() int64                      { return c().UnixNano() }
-func (c cacheClock) Tick(time.Duration) <-chan time.Time { return nil }

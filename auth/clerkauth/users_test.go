@@ -105,6 +105,8 @@ func TestBackoffGrowsToFifteenSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
+	_, err := f.authenticate(t, f.newUser(t)) // which may be about this user
+	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 	f.clerk.ResetRequests()
 	calls := 0
 	for _, wait := range []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 15 * time.Second} {
@@ -130,9 +132,11 @@ func TestOneCallLooksWhetherClerkIsBack(t *testing.T) {
 	if _, err := f.authenticate(t, "user_ada"); err != nil {
 		t.Fatal(err)
 	}
-	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500, Count: 1})
-	_, err := f.authenticate(t, f.newUser(t))
-	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
+	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500, Count: 2})
+	for range 2 {
+		_, err := f.authenticate(t, f.newUser(t))
+		wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
+	}
 	f.clock.Advance(time.Second)
 	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultLatency, Latency: 200 * time.Millisecond})
 	f.clerk.ResetRequests()

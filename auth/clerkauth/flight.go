@@ -1,0 +1,89 @@
+package clerkauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// callTimeout bounds one call to Clerk, connection and body included, and for
+// how long a request waits once its call is out.
+const callTimeout = 2500 * time.Millisecond
+
+// flight is work in progress that any number of requests wait for. It goes on
+// without those who leave.
+type flight[T any] struct {
+	done  chan struct{} // closed once value and err are set
+	value T
+	err   error
+}
+
+func newFlight[T any]() *flight[T] { return &flight[T]{done: make(chan struct{})} }
+
+// finish hands the result to all who wait. It is called once.
+func (f *flight[T]) finish(value T, err error) {
+	f.value, f.err = value, err
+	close(f.done)
+}
+
+// wait returns the result, or an error once the request is over or it is later
+// than until.
+func (f *flight[T]) wait(ctx context.Context, until time.Time) (T, error) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	var none T
+	select {
+	case <-f.done:
+		return f.value, f.err
+	case <-ctx.Done():
+		return none, canceled(ctx)
+	case <-timer.C:
+		return none, errNoAnswer
+	}
+}
+
+var errNoAnswer = &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: errors.New("no answer in time")}
+
+func canceled(ctx context.Context) *Error {
+	return &Error{Kind: Canceled, Reason: ReasonCanceled, cause: ctx.Err()}
+}
+
+// guarded runs work that other requests wait for. A panic becomes its error:
+// in a goroutine of its own it would end the process.
+func guarded[T any](work func() (T, error)) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return work()
+}
+
+// panicked is called by a deferred function that recovered from p. The text
+// tells where the panic was; a value of an unknown type may hold anything.
+func panicked(p any) *Error {
+	what := fmt.Sprintf("panic: %T", p)
+	if e, ok := p.(runtime.Error); ok {
+		what = "panic: " + e.Error()
+	}
+	var callers [16]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for afterPanic := false; ; {
+		frame, more := frames.Next()
+		if afterPanic && !isRuntime(frame.Function) {
+			what += fmt.Sprintf(" in %s, line %d", frame.Function, frame.Line)
+			break
+		}
+		afterPanic = afterPanic || frame.Function == "runtime.gopanic"
+		if !more {
+			break
+		}
+	}
+	return &Error{Kind: Unavailable, Reason: ReasonPanic, cause: errors.New(what)}
+}
+
+func isRuntime(function string) bool {
+	return len(function) > 8 && function[:8] == "runtime."
+}

@@ -1,0 +1,145 @@
+package clerkauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v3"
+	"github.com/go-json-experiment/json"
+)
+
+// machineClaims are the claims of an OAuth access token or M2M token in the
+// form of a JWT. An M2M token has whatever claims its machine put into it:
+// those that decide nothing are not read.
+type machineClaims struct {
+	Subject   string      `json:"sub"`
+	Issuer    string      `json:"iss"`
+	Expiry    numericDate `json:"exp"`
+	NotBefore numericDate `json:"nbf"`
+	IssuedAt  numericDate `json:"iat"`
+
+	// Of an OAuth access token.
+	ClientID  lenient[string]     `json:"client_id"`
+	Scope     lenient[string]     `json:"scope"` // names with spaces between them (RFC 9068, section 2.2.3)
+	ScopeList lenient[[]string]   `json:"scp"`
+	Actor     lenient[actorClaim] `json:"act"`
+
+	// Of an M2M token. The machines that it is for are its scopes.
+	Scopes   lenient[string]     `json:"scopes"`
+	Audience lenient[stringList] `json:"aud"`
+}
+
+// verifyMachine reads as the list of what makes a JWT an OAuth access token or
+// M2M token of the instance. There is no session and no authorized party, and
+// what such a token may do is for the endpoint to require ([Scope]).
+func (a *Authenticator) verifyMachine(ctx context.Context, until time.Time, kind TokenType, head *header, token string) (*verifiedToken, error) {
+	if reason := head.checkMachine(kind); reason != "" {
+		return nil, refuse(reason)
+	}
+	key, err := a.keys.find(ctx, until, head.KeyID.value)
+	if err != nil {
+		return nil, err
+	}
+
+	// The SDK's jwt.Verify reads the claims of a session token, which an M2M
+	// token may use in its own way.
+	signed, err := jose.ParseSigned(token)
+	if err != nil {
+		return nil, refuse(ReasonMalformed)
+	}
+	if _, err := signed.Verify(key.jwk.Key); err != nil {
+		return nil, refuse(ReasonInvalidSignature)
+	}
+
+	// Signed by Clerk.
+	var c machineClaims
+	if decode(payload(token), &c) != nil || !c.Expiry.set {
+		return nil, refuse(ReasonMalformedClaims)
+	}
+	caller := Caller{ExpiresAt: c.Expiry.time()}
+	switch {
+	case !caller.setSubject(kind, c.Subject):
+		return nil, refuse(ReasonInvalidSubject)
+	case !isIssuer(c.Issuer, a.options.Issuer):
+		return nil, refuse(ReasonInvalidIssuer)
+	}
+	valid := validity{expiry: c.Expiry.time(), notBefore: c.NotBefore.time(), issuedAt: c.IssuedAt.time()}
+	if reason := valid.check(a.options.Now()); reason != "" {
+		return nil, refuse(reason)
+	}
+	c.authorize(&caller)
+	return &verifiedToken{caller: caller, key: key, keyID: head.KeyID.value, validity: valid}, nil
+}
+
+// checkMachine checks what the header says of the token's kind. The category of
+// an OAuth access token is not looked at: its type says what it is.
+func (h *header) checkMachine(kind TokenType) Reason {
+	switch {
+	case kind == M2MToken && h.Type.set && h.Type.value != typeJWT:
+		return ReasonTokenTypeMismatch
+	case kind == M2MToken && h.Category.set && h.Category.value != categoryM2MToken:
+		return ReasonTokenTypeMismatch
+	case h.Algorithm.value != algorithm:
+		return ReasonInvalidAlgorithm
+	}
+	return ""
+}
+
+// authorize copies what the token may be used for into caller. What cannot be
+// read grants nothing.
+func (c *machineClaims) authorize(caller *Caller) {
+	switch {
+	case caller.TokenType == M2MToken && c.Scopes.set:
+		caller.Scopes = splitScopes(c.Scopes.value)
+	case caller.TokenType == M2MToken:
+		caller.Scopes = scopeNames(c.Audience.value)
+	case c.ScopeList.set:
+		caller.Scopes = scopeNames(c.ScopeList.value)
+	default:
+		caller.Scopes = splitScopes(c.Scope.value)
+	}
+	if caller.TokenType == OAuthToken {
+		caller.ClientID = c.ClientID.value
+		if c.Actor.set {
+			caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
+		}
+	}
+}
+
+func splitScopes(names string) []string { return scopeNames(strings.Split(names, " ")) }
+
+// scopeNames leaves out empty names.
+func scopeNames(names []string) []string {
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	if len(names) == 0 {
+		return nil
+	}
+	return names
+}
+
+// stringList is a claim that is a string or a list of strings, as aud is
+// (RFC 7519, section 4.1.3).
+type stringList []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *stringList) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*l = stringList{one}
+		return nil
+	}
+	var list []*string
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	for _, element := range list {
+		if element == nil {
+			return errors.New("null is not a string")
+		}
+		*l = append(*l, *element)
+	}
+	return nil
+}
