@@ -66,11 +66,13 @@ func (a *Authenticator) verifyMachine(ctx context.Context, until time.Time, kind
 	case !isIssuer(c.Issuer, a.options.Issuer):
 		return nil, refuse(ReasonInvalidIssuer)
 	}
+	if !c.authorize(&caller) {
+		return nil, refuse(ReasonMalformedClaims)
+	}
 	valid := validity{expiry: c.Expiry.time(), notBefore: c.NotBefore.time(), issuedAt: c.IssuedAt.time()}
 	if reason := valid.check(a.options.Now()); reason != "" {
 		return nil, refuse(reason)
 	}
-	c.authorize(&caller)
 	return &verifiedToken{caller: caller, key: key, keyID: head.KeyID.value, validity: valid}, nil
 }
 
@@ -88,25 +90,25 @@ func (h *header) checkMachine(kind TokenType) Reason {
 	return ""
 }
 
-// authorize copies what the token may be used for into caller. What cannot be
-// read grants nothing.
-func (c *machineClaims) authorize(caller *Caller) {
-	switch {
-	case caller.TokenType == M2MToken && c.Scopes.set:
+// authorize copies what the token may be used for into caller. It returns false
+// if the scopes cannot be read.
+func (c *machineClaims) authorize(caller *Caller) bool {
+	if caller.TokenType == M2MToken {
 		caller.Scopes = splitScopes(c.Scopes.value)
-	case caller.TokenType == M2MToken:
-		caller.Scopes = scopeNames(c.Audience.value)
-	case c.ScopeList.set:
-		caller.Scopes = scopeNames(c.ScopeList.value)
-	default:
-		caller.Scopes = splitScopes(c.Scope.value)
-	}
-	if caller.TokenType == OAuthToken {
-		caller.ClientID = c.ClientID.value
-		if c.Actor.set {
-			caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
+		if !c.Scopes.set {
+			caller.Scopes = scopeNames(c.Audience.value)
 		}
+		return !c.Scopes.malformed
 	}
+	caller.Scopes = splitScopes(c.Scope.value)
+	if c.ScopeList.set {
+		caller.Scopes = scopeNames(c.ScopeList.value)
+	}
+	caller.ClientID = c.ClientID.value
+	if c.Actor.set {
+		caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
+	}
+	return !c.Scope.malformed && !c.ScopeList.malformed
 }
 
 func splitScopes(names string) []string { return scopeNames(strings.Split(names, " ")) }

@@ -1,82 +1,107 @@
 package fakeclerk
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"slices"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// getToken answers GET /token?email=…, or user_id= in place of email=, with a fresh session token as plain
-// text. An empty azp leaves the claim out, as in a native app; the JSON objects claims and headers are
-// merged into the token, where null deletes a field.
+// getToken answers GET /token?email=…, or user_id= in place of email=, with a
+// fresh session token as plain text, and GET /token?type=… with a machine token.
+// An empty azp leaves the claim out, as in a native app; the JSON objects claims
+// and headers are merged into the token, where null deletes a field.
 //
-// It gives a token for a banned user too, whom the Backend API refuses: a caller needs one to see what
-// happens to a user who is banned while signed in.
-func (s *Server) getToken(w http.ResponseWriter, r *http.Request) {
+// It gives a token for a banned user too, whom the Backend API refuses: a caller
+// needs one to see what happens to a user who is banned while signed in.
+func (s *Server) getToken(r *http.Request) (any, error) {
 	query := r.URL.Query()
-	var options []TokenOption
-	if query.Has("azp") {
-		options = append(options, Claim("azp", emptyAsNil(query.Get("azp"))))
-	}
+	options := []TokenOption{ActiveOrganization(query.Get("org"))}
 	for parameter, option := range map[string]func(string, any) TokenOption{"claims": Claim, "headers": Header} {
 		fields, err := decodeFields(query.Get(parameter))
 		if err != nil {
-			http.Error(w, parameter+": "+err.Error(), http.StatusBadRequest)
-			return
+			return nil, plainError{http.StatusBadRequest, parameter + ": not a JSON object: " + err.Error()}
 		}
 		for name, value := range fields {
 			options = append(options, option(name, value))
 		}
 	}
-	if query.Has("org") {
-		options = slices.Insert(options, 0, ActiveOrganization(query.Get("org")))
+	if tokenType := query.Get("type"); tokenType != "" && tokenType != "session_token" {
+		return s.getMachineToken(query, options[1:])
 	}
-	user, ok := s.store.user(query.Get("user_id"))
-	if !ok && !query.Has("user_id") {
-		user, ok = s.store.userByEmail(query.Get("email"))
+	user, err := s.named(query)
+	if err != nil {
+		return nil, err
 	}
-	if !ok {
-		http.Error(w, "no such account; there are: "+s.store.accounts(), http.StatusNotFound)
-		return
+	azp := DefaultAuthorizedParty
+	if query.Has("azp") {
+		azp = query.Get("azp")
 	}
-	token, err := s.SessionToken(user.ID, options...)
+	session, err := s.tokenSession(user.ID)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.sessionToken(session, s.options.TokenLifetime, append([]TokenOption{Claim("azp", nullable(azp))}, options...))
 	if errors.Is(err, ErrUnknownMembership) {
-		http.Error(w, "org: the user is not a member of it", http.StatusNotFound)
-		return
+		return nil, plainError{http.StatusNotFound, "org: the user is not a member of it"}
 	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write([]byte(token))
+	signed, err := t.sign()
+	return plainText(signed), err
 }
 
-func emptyAsNil(text string) any {
-	if text == "" {
-		return nil
+// getMachineToken answers GET /token?type= with a fresh machine token.
+func (s *Server) getMachineToken(query url.Values, options []TokenOption) (any, error) {
+	t := MachineToken{
+		Type: query.Get("type"), Name: "from /token", JWT: query.Get("format") == "jwt",
+		Scopes: strings.FieldsFunc(query.Get("scopes"), func(r rune) bool { return r == ',' || r == ' ' }),
 	}
-	return text
+	o := s.organization(query.Get("org"))
+	switch {
+	case t.Type == TypeM2MToken:
+		t.Subject = cmp.Or(query.Get("machine"), "mch_reports")
+	case t.Type == TypeAPIKey && o != nil:
+		t.Subject = o.ID
+	default:
+		user, err := s.named(query)
+		if err != nil {
+			return nil, err
+		}
+		t.Subject = user.ID
+	}
+	if seconds, err := strconv.Atoi(query.Get("expires_in")); err == nil {
+		t.ExpiresAt = s.now().Add(time.Duration(seconds) * time.Second)
+	}
+	t, err := s.addMachineToken(t, options)
+	return plainText(t.Token), err
 }
 
-// decodeFields reads a JSON object, "" as an empty one, and keeps numbers as they are written.
-func decodeFields(text string) (map[string]any, error) {
-	if text == "" {
-		return nil, nil
-	}
-	decoder := json.NewDecoder(strings.NewReader(text))
+// decodeFields reads a JSON object, "" as an empty one, and keeps numbers as
+// they are written.
+func decodeFields(text string) (object, error) {
+	decoder := json.NewDecoder(strings.NewReader(cmp.Or(text, "{}")))
 	decoder.UseNumber()
-	var fields map[string]any
-	if err := decoder.Decode(&fields); err != nil {
-		return nil, fmt.Errorf("not a JSON object: %w", err)
+	var fields object
+	err := decoder.Decode(&fields)
+	return fields, err
+}
+
+// getTicket answers GET /ticket?email=…, or user_id= in place of email=, with a
+// sign-in ticket as plain text.
+func (s *Server) getTicket(r *http.Request) (any, error) {
+	user, err := s.named(r.URL.Query())
+	if err != nil {
+		return nil, err
 	}
-	return fields, nil
+	ticket, err := s.newTicket(user.ID)
+	return plainText(ticket), err
 }
 
 // duration is a [time.Duration] in the form "1.5s".
@@ -88,8 +113,9 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// putFaults answers PUT /fakeclerk/faults: [Server.SetFault].
-func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
+// putFaults answers PUT /fakeclerk/faults: [Server.SetFault] and
+// [Server.SetUserFault].
+func (s *Server) putFaults(r *http.Request) (any, error) {
 	var body struct {
 		Route      string    `json:"route"`
 		UserID     string    `json:"user_id"`
@@ -101,28 +127,17 @@ func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
 		Body       string    `json:"body"`
 		Count      int       `json:"count"`
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
+	if err := decodeControl(r, &body); err != nil {
+		return nil, err
 	}
 	fault := Fault{
-		Kind:       body.Kind,
-		Latency:    time.Duration(body.Latency),
-		Duration:   time.Duration(body.Duration),
-		Status:     body.Status,
-		RetryAfter: time.Duration(body.RetryAfter) * time.Second,
-		Body:       body.Body,
-		Count:      body.Count,
-	}
-	if fault.Kind == FaultRefused {
-		if fault.Duration == 0 {
-			writeError(w, errParam("form_param_missing", "duration", "refused needs a duration here: nothing could end it"))
-			return
-		}
-		w.Header().Set("Connection", "close") // this connection is the last
+		Kind: body.Kind, Latency: time.Duration(body.Latency), Duration: time.Duration(body.Duration), Status: body.Status,
+		RetryAfter: time.Duration(body.RetryAfter) * time.Second, Body: body.Body, Count: body.Count,
 	}
 	var err error
 	switch {
+	case fault.Kind == FaultRefused && fault.Duration == 0:
+		err = errors.New("refused needs a duration here: nothing could end it")
 	case body.UserID != "" && body.Route != "":
 		err = errors.New("a fault is of a route or of a user, not of both")
 	case body.UserID != "":
@@ -132,124 +147,118 @@ func (s *Server) putFaults(w http.ResponseWriter, r *http.Request) {
 		err = s.setFault(body.Route, fault, conn)
 	}
 	if err != nil {
-		writeError(w, errParam("form_param_value_invalid", "fault", err.Error()))
-		return
+		return nil, errParam("form_param_value_invalid", "fault", err.Error())
 	}
-	w.WriteHeader(http.StatusNoContent)
+	if fault.Kind == FaultRefused {
+		return lastAnswer{}, nil
+	}
+	return nil, nil
 }
 
 // deleteFaults answers DELETE /fakeclerk/faults: [Server.ClearFaults].
-func (s *Server) deleteFaults(w http.ResponseWriter, _ *http.Request) {
-	s.ClearFaults()
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) deleteFaults(*http.Request) (any, error) {
+	s.clearFaults()
+	return nil, nil
 }
 
-// getRequests answers GET /fakeclerk/requests: the counts of the Backend API routes.
-func (s *Server) getRequests(w http.ResponseWriter, _ *http.Request) {
-	counts := struct {
-		Total       int            `json:"total"`
-		RateLimited int            `json:"rate_limited"`
-		Routes      map[string]int `json:"routes"`
-	}{RateLimited: s.RateLimited(), Routes: make(map[string]int)}
-	for name, rt := range s.routes.byName {
-		if rt.backendAPI {
-			counts.Routes[name] = int(rt.requests.Load())
-			counts.Total += counts.Routes[name]
+// getRequests answers GET /fakeclerk/requests: the counts of the Backend API
+// routes.
+func (s *Server) getRequests(*http.Request) (any, error) {
+	routes := make(map[string]int)
+	for name, rt := range s.routes {
+		if rt.surface == backendAPI {
+			routes[name] = rt.requests
 		}
 	}
-	answer(w, counts)
+	return object{"total": s.totalRequests(), "rate_limited": s.rateLimiter.refused, "routes": routes}, nil
 }
 
 // deleteRequests answers DELETE /fakeclerk/requests: [Server.ResetRequests].
-func (s *Server) deleteRequests(w http.ResponseWriter, _ *http.Request) {
-	s.ResetRequests()
-	w.WriteHeader(http.StatusNoContent)
+func (s *Server) deleteRequests(*http.Request) (any, error) {
+	s.resetRequests()
+	return nil, nil
 }
 
-// rotateKey answers POST /fakeclerk/keys/rotate {"kid"}: [Server.RotateKey].
-func (s *Server) rotateKey(w http.ResponseWriter, r *http.Request) {
-	var body struct {
+// rotateKey answers POST /fakeclerk/keys/rotate: [Server.RotateKey].
+func (s *Server) rotateKey(r *http.Request) (any, error) {
+	body := struct {
 		KID string `json:"kid"`
+	}{newID("ins")}
+	if err := decodeControl(r, &body); err != nil {
+		return nil, err
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
-	}
-	s.RotateKey(body.KID)
-	answer(w, map[string]string{"kid": s.KeyID()})
+	s.keys.add(body.KID, newSigningKey())
+	return object{"kid": body.KID}, nil
 }
 
 // deleteKey answers DELETE /fakeclerk/keys/{kid}: [Server.RemoveKey].
-func (s *Server) deleteKey(w http.ResponseWriter, r *http.Request) {
-	kid := r.PathValue("kid")
-	if !s.keys.remove(kid) {
-		writeError(w, errNotFound("key", kid))
-		return
+func (s *Server) deleteKey(r *http.Request) (any, error) {
+	if kid := r.PathValue("kid"); !s.keys.remove(kid) {
+		return nil, errNotFound("No key was found with id " + kid)
 	}
-	w.WriteHeader(http.StatusNoContent)
+	return nil, nil
 }
 
 // putRateLimit answers PUT /fakeclerk/rate_limit: [Server.SetRateLimit].
-func (s *Server) putRateLimit(w http.ResponseWriter, r *http.Request) {
+func (s *Server) putRateLimit(r *http.Request) (any, error) {
 	var body struct {
-		Requests int      `json:"requests"`
-		Window   duration `json:"window"`
+		RateLimit
+		Window duration `json:"window"`
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
+	err := decodeControl(r, &body)
+	if err == nil {
+		s.rateLimiter = newRateLimiter(RateLimit{Requests: body.Requests, Window: time.Duration(body.Window)})
 	}
-	s.SetRateLimit(RateLimit{Requests: body.Requests, Window: time.Duration(body.Window)})
-	w.WriteHeader(http.StatusNoContent)
+	return nil, err
 }
 
-// putLatency answers PUT /fakeclerk/latency {"latency"}: [Server.SetLatency].
-func (s *Server) putLatency(w http.ResponseWriter, r *http.Request) {
+// putLatency answers PUT /fakeclerk/latency: [Server.SetLatency].
+func (s *Server) putLatency(r *http.Request) (any, error) {
 	var body struct {
 		Latency duration `json:"latency"`
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
+	err := decodeControl(r, &body)
+	if err == nil {
+		s.latency = time.Duration(body.Latency)
 	}
-	s.SetLatency(time.Duration(body.Latency))
-	w.WriteHeader(http.StatusNoContent)
+	return nil, err
 }
 
-// putClock answers PUT /fakeclerk/clock {"offset"}: [Server.SetClockOffset].
-func (s *Server) putClock(w http.ResponseWriter, r *http.Request) {
+// putClock answers PUT /fakeclerk/clock: [Server.SetClockOffset].
+func (s *Server) putClock(r *http.Request) (any, error) {
 	var body struct {
 		Offset duration `json:"offset"`
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
+	err := decodeControl(r, &body)
+	if err == nil {
+		s.clockOffset = time.Duration(body.Offset)
 	}
-	s.SetClockOffset(time.Duration(body.Offset))
-	w.WriteHeader(http.StatusNoContent)
+	return nil, err
 }
 
-// addUser answers POST /fakeclerk/users, a [User] in JSON: [Server.AddUser].
-func (s *Server) addUser(w http.ResponseWriter, r *http.Request) {
+// postUser answers POST /fakeclerk/users: [Server.AddUser].
+func (s *Server) postUser(r *http.Request) (any, error) {
 	var user User
-	if err := readControl(r, &user); err != nil {
-		writeError(w, err)
-		return
+	if err := decodeControl(r, &user); err != nil {
+		return nil, err
 	}
-	user, err := s.AddUser(user)
-	if err != nil {
-		writeError(w, errParam("form_identifier_exists", "id", err.Error()))
-		return
-	}
-	answer(w, newUserJSON(user))
+	user, err := s.addUser(user)
+	return newUserJSON(user), err
 }
 
-// answer sends a value as JSON.
-func answer(w http.ResponseWriter, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
-		writeError(w, err)
-		return
+// postMachineToken answers POST /fakeclerk/machine_tokens:
+// [Server.AddMachineToken].
+func (s *Server) postMachineToken(r *http.Request) (any, error) {
+	var t MachineToken
+	if err := decodeControl(r, &t); err != nil {
+		return nil, err
 	}
-	writeJSON(w, body)
+	t, err := s.addMachineToken(t, nil)
+	return s.withSecret(t), err
+}
+
+// endSession answers POST /fakeclerk/sessions/{id}/end: [Server.EndSession].
+func (s *Server) endSession(r *http.Request) (any, error) {
+	_, err := s.changeSession(r.PathValue("id"), SessionEnded)
+	return nil, err
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,13 +22,15 @@ const (
 	// FaultRefused closes the listener and every connection, for Fault.Duration or until
 	// [Server.ClearFaults]. It stops the whole server, so it takes no route.
 	FaultRefused FaultKind = "refused"
-	// FaultReset resets the connection in place of an answer. Go's HTTP client repeats a GET whose kept
-	// connection was reset, so that one call may count as two requests.
+	// FaultReset resets the connection in place of an answer. Go's HTTP client
+	// repeats a GET whose kept connection was reset, so that one call may count as
+	// two requests.
 	FaultReset FaultKind = "reset"
-	// FaultStatus answers with Fault.Status: 502, 503 and 504 with the HTML page of a proxy, others with
-	// Clerk's error body.
+	// FaultStatus answers with Fault.Status: 502, 503 and 504 with the HTML page
+	// of a proxy, others with Clerk's error body.
 	FaultStatus FaultKind = "status"
-	// FaultTruncated declares a longer Content-Length than it sends, and closes the connection.
+	// FaultTruncated declares a longer Content-Length than it sends, and closes
+	// the connection.
 	FaultTruncated FaultKind = "truncated"
 	// FaultCutJSON sends half of the right JSON with the right Content-Length.
 	FaultCutJSON FaultKind = "cut_json"
@@ -46,11 +47,14 @@ type Fault struct {
 	Duration time.Duration
 	// Status is the HTTP status of FaultStatus, 400 to 599.
 	Status int
-	// RetryAfter is the Retry-After header of FaultStatus, in whole seconds. 0: no header.
+	// RetryAfter is the Retry-After header of FaultStatus, in whole seconds. 0: no
+	// header.
 	RetryAfter time.Duration
-	// Body replaces the body of FaultStatus, and that of FaultWrongJSON, by default {"status":"ok"}.
+	// Body replaces the body of FaultStatus, and that of FaultWrongJSON, by default
+	// {"status":"ok"}.
 	Body string
-	// Count breaks only the next Count requests. 0: until ClearFaults. Not for FaultRefused.
+	// Count breaks only the next Count requests. 0: until ClearFaults. Not for
+	// FaultRefused.
 	Count int
 }
 
@@ -82,10 +86,13 @@ func (f Fault) check(everyRoute bool) error {
 	return nil
 }
 
-// SetFault breaks a Backend API route, such as "GET /v1/jwks", in the place of its earlier fault.
-// The route "" is every Backend API route that has no fault of its own. The conveniences that ask for no
-// key, such as GET /token, work on. It panics for an unknown route and an invalid fault.
+// SetFault breaks a Backend API route, such as "GET /v1/jwks", in the place of
+// its earlier fault. The route "" is every Backend API route that has no fault
+// of its own. Routes that ask for no key, such as GET /token, work on. It panics
+// for an unknown route and an invalid fault.
 func (s *Server) SetFault(route string, fault Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := s.setFault(route, fault, nil); err != nil {
 		panic("fakeclerk: set fault: " + err.Error())
 	}
@@ -97,22 +104,21 @@ func (s *Server) setFault(name string, fault Fault, keep net.Conn) error {
 		return err
 	}
 	if fault.Kind == FaultRefused {
-		s.door.shut(fault.Duration, keep)
+		s.listener.shut(fault.Duration, keep)
 		return nil
 	}
-	active := &activeFault{Fault: fault}
 	if name == "" {
-		s.routes.every.Store(active)
+		s.fault = &activeFault{Fault: fault}
 		return nil
 	}
-	rt, err := s.routes.find(name)
+	rt, err := s.route(name)
 	if err != nil {
 		return err
 	}
-	if !rt.backendAPI {
+	if rt.surface != backendAPI {
 		return fmt.Errorf("%s is not a Backend API route", name)
 	}
-	rt.fault.Store(active)
+	rt.fault = &activeFault{Fault: fault}
 	return nil
 }
 
@@ -122,87 +128,84 @@ func (s *Server) setFault(name string, fault Fault, keep net.Conn) error {
 // that a page goes out with one odd record in it. It panics for an invalid fault
 // and for [FaultRefused].
 func (s *Server) SetUserFault(userID string, fault Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := s.setUserFault(userID, fault); err != nil {
 		panic("fakeclerk: set user fault: " + err.Error())
 	}
 }
 
 func (s *Server) setUserFault(userID string, fault Fault) error {
-	if err := fault.check(false); err != nil {
-		return err
+	err := fault.check(false)
+	if err == nil {
+		s.userFaults[userID] = &activeFault{Fault: fault}
 	}
-	s.routes.users.Store(userID, &activeFault{Fault: fault})
-	return nil
+	return err
 }
 
 // breakUsers applies the faults of users to what a handler answers with. It
 // returns the answer and the fault of the whole response, if there is one.
-func (s *Server) breakUsers(value any) (any, Fault, bool) {
+func (s *Server) breakUsers(value any) (any, *Fault) {
 	switch value := value.(type) {
-	case userJSON:
-		fault, broken := s.userFault(value.ID)
-		return value, fault, broken
-	case []userJSON:
+	case object:
+		if value["object"] == "user" {
+			return value, s.userFaults[value["id"].(string)].next()
+		}
+	case []object:
 		records := make([]any, len(value))
 		for i, user := range value {
 			records[i] = user
-			fault, broken := s.userFault(user.ID)
+			fault := s.userFaults[user["id"].(string)].next()
 			switch {
-			case broken && fault.Kind == FaultWrongJSON:
+			case fault == nil:
+			case fault.Kind == FaultWrongJSON:
 				records[i] = fault.wrongJSON()
-			case broken:
-				return value, fault, true
+			default:
+				return value, fault
 			}
 		}
-		return records, Fault{}, false
+		return records, nil
 	}
-	return value, Fault{}, false
-}
-
-func (s *Server) userFault(userID string) (Fault, bool) {
-	active, ok := s.routes.users.Load(userID)
-	if !ok {
-		return Fault{}, false
-	}
-	return active.(*activeFault).next()
+	return value, nil
 }
 
 // ClearFaults ends every fault. A request that already hangs goes on hanging.
 func (s *Server) ClearFaults() {
-	s.routes.every.Store(nil)
-	s.routes.users.Clear()
-	for _, rt := range s.routes.byName {
-		rt.fault.Store(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clearFaults()
+}
+
+func (s *Server) clearFaults() {
+	s.fault = nil
+	clear(s.userFaults)
+	for _, rt := range s.routes {
+		rt.fault = nil
 	}
-	s.door.reopen()
+	s.listener.reopen(0)
 }
 
 type activeFault struct {
 	Fault
-	applied atomic.Int64
+	applied int
 }
 
-// next returns the fault if the next request meets it.
-func (a *activeFault) next() (Fault, bool) {
-	if a == nil || a.Count > 0 && a.applied.Add(1) > int64(a.Count) {
-		return Fault{}, false
+// next returns the fault if the next request meets it, or nil.
+func (a *activeFault) next() *Fault {
+	if a == nil || a.Count > 0 && a.applied == a.Count {
+		return nil
 	}
-	return a.Fault, true
+	a.applied++
+	return &a.Fault
 }
 
-// faultOf returns the fault that the next request of the route meets.
-func (t *routeTable) faultOf(rt *route) (Fault, bool) {
-	if fault, broken := rt.fault.Load().next(); broken {
-		return fault, true
+// before applies what happens ahead of the answer, and reports whether that was
+// the answer.
+func (f *Fault) before(w http.ResponseWriter, r *http.Request) bool {
+	if f == nil {
+		return false
 	}
-	return t.every.Load().next()
-}
-
-// before applies what happens ahead of the handler, and reports whether that was the answer.
-func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
-	if f.Latency > 0 {
-		wait(r, f.Latency)
-	}
+	wait(r, f.Latency)
 	switch f.Kind {
 	case FaultHang:
 		waitFor(r, nil)
@@ -220,14 +223,18 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 
 // wait delays a request.
 func wait(r *http.Request, latency time.Duration) {
-	timer := time.NewTimer(latency)
-	defer timer.Stop()
-	waitFor(r, timer.C)
+	if latency > 0 {
+		timer := time.NewTimer(latency)
+		defer timer.Stop()
+		waitFor(r, timer.C)
+	}
 }
 
-// waitFor waits for the timer, or until the client has gone or the server closes: then it ends the request.
+// waitFor waits for the timer, or until the client has gone or the server
+// closes: then it ends the request.
 func waitFor(r *http.Request, timer <-chan time.Time) {
-	// net/http notices that a client has gone only after the body was read. Handlers read it again.
+	// net/http notices that a client has gone only after the body was read.
+	// Handlers read it again.
 	bufferBody(r)
 	select {
 	case <-timer:
@@ -248,8 +255,7 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-func (f Fault) writeStatus(w http.ResponseWriter) {
-	setRetryAfter(w, f.RetryAfter)
+func (f *Fault) writeStatus(w http.ResponseWriter) {
 	body, contentType := []byte(f.Body), "application/json"
 	switch {
 	case f.Body != "":
@@ -260,29 +266,32 @@ func (f Fault) writeStatus(w http.ResponseWriter) {
 	default:
 		body = errStatus(f.Status).body()
 	}
+	setRetryAfter(w, f.RetryAfter)
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(body)
 }
 
-// write sends the right body as wrongly as the fault says.
-func (f Fault) write(w http.ResponseWriter, body []byte) {
-	switch f.Kind {
-	case FaultTruncated:
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		writeJSON(w, body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush() // else the abort drops the header too
-		panic(http.ErrAbortHandler)
-	case FaultCutJSON:
-		writeJSON(w, body[:len(body)/2])
-	case FaultWrongJSON:
-		writeJSON(w, f.wrongJSON())
-	default:
-		writeJSON(w, body)
+// write sends the right answer as wrongly as the fault says. A nil fault sends
+// it as it is.
+func (f *Fault) write(w http.ResponseWriter, value any, body []byte) {
+	if f != nil {
+		switch f.Kind {
+		case FaultTruncated:
+			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			writeAnswer(w, value, body[:len(body)/2])
+			_ = http.NewResponseController(w).Flush() // else the abort drops the header too
+			panic(http.ErrAbortHandler)
+		case FaultCutJSON:
+			body = body[:len(body)/2]
+		case FaultWrongJSON:
+			body = f.wrongJSON()
+		}
 	}
+	writeAnswer(w, value, body)
 }
 
 // wrongJSON is the body of FaultWrongJSON.
-func (f Fault) wrongJSON() json.RawMessage {
+func (f *Fault) wrongJSON() json.RawMessage {
 	return json.RawMessage(cmp.Or(f.Body, `{"status":"ok"}`))
 }

@@ -2,13 +2,10 @@ package fakeclerk
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -18,13 +15,15 @@ const (
 	RoleMember = "org:member"
 )
 
-// rolePermissions are the custom permissions of each role. Further roles have none.
+// rolePermissions are the custom permissions of each role. Further roles have
+// none.
 var rolePermissions = map[string][]string{
 	RoleAdmin:  {"org:dashboard:manage", "org:dashboard:read", "org:teams:manage", "org:teams:read"},
 	RoleMember: {"org:dashboard:read", "org:teams:read"},
 }
 
-// systemPermissions are Clerk's own. The Backend API lists them; no session token carries them.
+// systemPermissions are Clerk's own. The Backend API lists them; no session
+// token carries them.
 var systemPermissions = map[string][]string{
 	RoleAdmin: {
 		"org:sys_profile:manage", "org:sys_profile:delete", "org:sys_memberships:read", "org:sys_memberships:manage",
@@ -45,6 +44,8 @@ type Organization struct {
 
 	CreatedAt time.Time `json:"-"` // set by AddOrganization
 	UpdatedAt time.Time `json:"-"` // set by AddOrganization and UpdateOrganization
+
+	members, admins int // how many there are
 }
 
 // Membership is a user's place in an organization.
@@ -57,106 +58,74 @@ type Membership struct {
 	UpdatedAt      time.Time
 }
 
-// Errors of the methods that change organizations and memberships.
-var (
-	ErrUnknownOrganization = errors.New("unknown organization")
-	ErrOrganizationExists  = errors.New("organization id or slug is taken")
-	ErrUnknownMembership   = errors.New("user is not a member of the organization")
-	ErrMembershipExists    = errors.New("user is already a member of the organization")
-	ErrLastAdmin           = errors.New("user is the last admin of the organization")
-)
+type memberKey struct{ organizationID, userID string }
 
-// organizationStore holds the organizations and their members, in order of creation.
-type organizationStore struct {
-	mu            sync.RWMutex
-	organizations []*Organization
-	memberships   []*Membership
-}
+func (m Membership) key() memberKey { return memberKey{m.OrganizationID, m.UserID} }
 
-// find looks an organization up by id or slug. The caller holds mu.
-func (st *organizationStore) find(idOrSlug string) *Organization {
-	i := slices.IndexFunc(st.organizations, func(o *Organization) bool { return o.ID == idOrSlug || o.Slug == idOrSlug })
-	if i < 0 || idOrSlug == "" {
-		return nil
+// count changes the numbers of members by n for one with the role.
+func (o *Organization) count(role string, n int) {
+	o.members += n
+	if role == RoleAdmin {
+		o.admins += n
 	}
-	return st.organizations[i]
 }
 
-// member looks a membership up. The caller holds mu.
-func (st *organizationStore) member(organizationID, userID string) *Membership {
-	i := slices.IndexFunc(st.memberships, func(m *Membership) bool {
-		return m.OrganizationID == organizationID && m.UserID == userID
-	})
+// organization finds an organization by id or slug.
+func (s *Server) organization(idOrSlug string) *Organization {
+	if o, ok := s.organizations.byKey[idOrSlug]; ok {
+		return o
+	}
+	i := slices.IndexFunc(s.organizations.rows, func(o *Organization) bool { return o.Slug == idOrSlug })
 	if i < 0 {
 		return nil
 	}
-	return st.memberships[i]
-}
-
-// lastAdmin reports whether m is its organization's only admin. The caller holds mu.
-func (st *organizationStore) lastAdmin(m *Membership) bool {
-	return m.Role == RoleAdmin && !slices.ContainsFunc(st.memberships, func(other *Membership) bool {
-		return other != m && other.OrganizationID == m.OrganizationID && other.Role == RoleAdmin
-	})
-}
-
-func (st *organizationStore) members(organizationID string) int {
-	st.mu.RLock()
-	defer st.mu.RUnlock()
-	n := 0
-	for _, m := range st.memberships {
-		if m.OrganizationID == organizationID {
-			n++
-		}
-	}
-	return n
-}
-
-func (o *Organization) clone() Organization {
-	copied := *o
-	copied.PublicMetadata = maps.Clone(o.PublicMetadata)
-	return copied
+	return s.organizations.rows[i]
 }
 
 // Organization returns an organization, by its id or slug.
 func (s *Server) Organization(idOrSlug string) (Organization, bool) {
-	s.organizations.mu.RLock()
-	defer s.organizations.mu.RUnlock()
-	o := s.organizations.find(idOrSlug)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.organization(idOrSlug)
 	if o == nil {
 		return Organization{}, false
 	}
 	return o.clone(), true
 }
 
-// AddOrganization adds an organization and returns it with its id. As when Clerk creates one, the user
-// in CreatedBy becomes its admin. It fails with [ErrOrganizationExists] for a taken id or slug.
+func (o Organization) clone() Organization {
+	o.PublicMetadata = maps.Clone(o.PublicMetadata)
+	return o
+}
+
+// AddOrganization adds an organization and returns it with its id. As when Clerk
+// creates one, the user in CreatedBy becomes its admin. It fails with
+// [ErrOrganizationExists] for a taken id or slug, and with [ErrUnknownUser].
 func (s *Server) AddOrganization(o Organization) (Organization, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addOrganization(o)
+}
+
+func (s *Server) addOrganization(o Organization) (Organization, error) {
+	o = o.clone()
 	o.ID = cmp.Or(o.ID, newID("org"))
 	o.Slug = cmp.Or(o.Slug, slug(o.Name), strings.ToLower(o.ID))
 	o.CreatedAt = s.now()
 	o.UpdatedAt = o.CreatedAt
-	if err := s.organizations.add(o); err != nil {
-		return Organization{}, fmt.Errorf("add organization: %w", err)
+	if _, ok := s.users.get(o.CreatedBy); !ok && o.CreatedBy != "" {
+		return Organization{}, ErrUnknownUser
 	}
-	s.announce("organization.created", s.newOrganizationJSON(o))
+	if s.organization(o.Slug) != nil || !s.organizations.add(o.ID, o) {
+		return Organization{}, ErrOrganizationExists
+	}
+	s.announce("organization.created", func() any { return newOrganizationJSON(o) })
 	if o.CreatedBy != "" {
-		if _, err := s.AddMembership(o.ID, o.CreatedBy, RoleAdmin); err != nil {
-			return o, err
+		if _, err := s.addMembership(o.ID, o.CreatedBy, RoleAdmin); err != nil {
+			return Organization{}, err
 		}
 	}
-	return o, nil
-}
-
-func (st *organizationStore) add(o Organization) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.find(o.ID) != nil || st.find(o.Slug) != nil {
-		return ErrOrganizationExists
-	}
-	added := o.clone()
-	st.organizations = append(st.organizations, &added)
-	return nil
+	return s.organization(o.ID).clone(), nil
 }
 
 func slug(name string) string {
@@ -165,171 +134,181 @@ func slug(name string) string {
 	}), "-")
 }
 
-// UpdateOrganization lets change edit an organization; change must not call the Server. It fails with
-// [ErrUnknownOrganization], and with [ErrOrganizationExists] for a slug that another one has.
+// UpdateOrganization lets change edit an organization; change must not call the
+// Server. It fails with [ErrUnknownOrganization], and with
+// [ErrOrganizationExists] for a slug that another one has.
 func (s *Server) UpdateOrganization(id string, change func(*Organization)) (Organization, error) {
-	o, err := s.organizations.update(id, func(o *Organization) {
-		change(o)
-		o.ID, o.UpdatedAt = id, s.now()
-	})
-	if err != nil {
-		return Organization{}, fmt.Errorf("update organization: %w", err)
-	}
-	s.announce("organization.updated", s.newOrganizationJSON(o))
-	return o, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changeOrganization(id, change)
 }
 
-func (st *organizationStore) update(id string, change func(*Organization)) (Organization, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	o := st.find(id)
-	if o == nil || o.ID != id {
+func (s *Server) changeOrganization(id string, change func(*Organization)) (Organization, error) {
+	row, ok := s.organizations.byKey[id]
+	if !ok {
 		return Organization{}, ErrUnknownOrganization
 	}
-	changed := o.clone()
+	changed := row.clone()
 	change(&changed)
-	if other := st.find(changed.Slug); other != nil && other != o {
+	if other := s.organization(changed.Slug); other != nil && other != row {
 		return Organization{}, ErrOrganizationExists
 	}
-	*o = changed
-	return o.clone(), nil
+	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.now()
+	*row = changed.clone()
+	s.announce("organization.updated", func() any { return newOrganizationJSON(changed) })
+	return changed, nil
 }
 
-// DeleteOrganization removes an organization and its memberships. It fails with [ErrUnknownOrganization].
+// DeleteOrganization removes an organization and its memberships. It fails with
+// [ErrUnknownOrganization].
 func (s *Server) DeleteOrganization(id string) error {
-	st := &s.organizations
-	st.mu.Lock()
-	known := slices.ContainsFunc(st.organizations, func(o *Organization) bool { return o.ID == id })
-	st.organizations = slices.DeleteFunc(st.organizations, func(o *Organization) bool { return o.ID == id })
-	st.memberships = slices.DeleteFunc(st.memberships, func(m *Membership) bool { return m.OrganizationID == id })
-	st.mu.Unlock()
-	if !known {
-		return fmt.Errorf("delete organization: %w", ErrUnknownOrganization)
-	}
-	s.announce("organization.deleted", deletedJSON{Object: "organization", ID: id, Deleted: true})
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.removeOrganization(id)
+	return err
 }
 
-// AddMembership makes a user a member, [RoleMember] where role is empty. It fails with [ErrUnknownUser],
-// [ErrUnknownOrganization] and [ErrMembershipExists].
+func (s *Server) removeOrganization(id string) (any, error) {
+	if _, ok := s.organizations.get(id); !ok {
+		return nil, ErrUnknownOrganization
+	}
+	for _, m := range slices.Clone(s.memberships.rows) {
+		if m.OrganizationID == id {
+			s.memberships.delete(m.key())
+		}
+	}
+	s.organizations.delete(id)
+	data := object{"object": "organization", "id": id, "deleted": true}
+	s.announce("organization.deleted", func() any { return data })
+	return data, nil
+}
+
+// AddMembership makes a user a member, [RoleMember] where role is empty. It
+// fails with [ErrUnknownUser], [ErrUnknownOrganization] and
+// [ErrMembershipExists].
 func (s *Server) AddMembership(organizationID, userID, role string) (Membership, error) {
-	if _, ok := s.store.user(userID); !ok {
-		return Membership{}, fmt.Errorf("add membership: %w", ErrUnknownUser)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addMembership(organizationID, userID, role)
+}
+
+func (s *Server) addMembership(organizationID, userID, role string) (Membership, error) {
+	o, ok := s.organizations.byKey[organizationID]
+	if !ok {
+		return Membership{}, ErrUnknownOrganization
+	}
+	if _, ok := s.users.get(userID); !ok {
+		return Membership{}, ErrUnknownUser
 	}
 	now := s.now()
-	m := Membership{ID: newID("orgmem"), OrganizationID: organizationID, UserID: userID, Role: cmp.Or(role, RoleMember), CreatedAt: now, UpdatedAt: now}
-	if err := s.organizations.addMember(m); err != nil {
-		return Membership{}, fmt.Errorf("add membership: %w", err)
+	m := Membership{
+		ID: newID("orgmem"), OrganizationID: organizationID, UserID: userID, Role: cmp.Or(role, RoleMember),
+		CreatedAt: now, UpdatedAt: now,
 	}
-	s.announce("organizationMembership.created", s.newMembershipJSON(m))
+	if !s.memberships.add(m.key(), m) {
+		return Membership{}, ErrMembershipExists
+	}
+	o.count(m.Role, 1)
+	s.announceMembership("created", m)
 	return m, nil
 }
 
-func (st *organizationStore) addMember(m Membership) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if o := st.find(m.OrganizationID); o == nil || o.ID != m.OrganizationID {
-		return ErrUnknownOrganization
+// UpdateMembership gives a member another role. It fails with
+// [ErrUnknownMembership], and with [ErrLastAdmin] where nobody else would be
+// admin.
+func (s *Server) UpdateMembership(organizationID, userID, role string) (Membership, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changeMembership(organizationID, userID, role)
+}
+
+func (s *Server) changeMembership(organizationID, userID, role string) (Membership, error) {
+	row, err := s.membership(organizationID, userID)
+	if err != nil {
+		return Membership{}, err
 	}
-	if st.member(m.OrganizationID, m.UserID) != nil {
-		return ErrMembershipExists
+	o := s.organizations.byKey[organizationID]
+	if role != RoleAdmin && row.Role == RoleAdmin && o.admins == 1 {
+		return Membership{}, ErrLastAdmin
 	}
-	st.memberships = append(st.memberships, &m)
+	o.count(row.Role, -1)
+	o.count(role, 1)
+	row.Role, row.UpdatedAt = role, s.now()
+	s.announceMembership("updated", *row)
+	return *row, nil
+}
+
+func (s *Server) membership(organizationID, userID string) (*Membership, error) {
+	row, ok := s.memberships.byKey[memberKey{organizationID, userID}]
+	if !ok {
+		return nil, ErrUnknownMembership
+	}
+	return row, nil
+}
+
+// RemoveMembership takes a user out of an organization. Tokens already signed
+// name it until they expire. It fails with [ErrUnknownMembership], and with
+// [ErrLastAdmin] where nobody else is admin.
+func (s *Server) RemoveMembership(organizationID, userID string) (Membership, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.removeMembership(organizationID, userID)
+}
+
+func (s *Server) removeMembership(organizationID, userID string) (Membership, error) {
+	row, err := s.membership(organizationID, userID)
+	if err != nil {
+		return Membership{}, err
+	}
+	if row.Role == RoleAdmin && s.organizations.byKey[organizationID].admins == 1 {
+		return Membership{}, ErrLastAdmin
+	}
+	s.dropMembership(*row)
+	s.announceMembership("deleted", *row)
+	return *row, nil
+}
+
+func (s *Server) dropMembership(m Membership) {
+	s.memberships.delete(m.key())
+	s.organizations.byKey[m.OrganizationID].count(m.Role, -1)
+}
+
+func (s *Server) announceMembership(change string, m Membership) {
+	s.announce("organizationMembership."+change, func() any { return s.newMembershipJSON(m) })
+}
+
+// ActiveOrganization makes an organization, named by id or slug, the active one
+// of a session token: its claims o and fea. Where the user is no member, the
+// token is not signed, with [ErrUnknownMembership].
+func ActiveOrganization(idOrSlug string) TokenOption {
+	return func(t *token) { t.organization = idOrSlug }
+}
+
+// activate adds the claims of the organization that is active.
+func (s *Server) activate(t *token) error {
+	userID, _ := t.claims["sub"].(string)
+	o := s.organization(t.organization)
+	if o == nil {
+		return ErrUnknownMembership
+	}
+	m, err := s.membership(o.ID, userID)
+	if err != nil {
+		return err
+	}
+	features, permissions, masks := packPermissions(rolePermissions[m.Role])
+	active := object{"id": o.ID, "slg": o.Slug, "rol": strings.TrimPrefix(m.Role, "org:")}
+	if len(features) > 0 {
+		t.claims["fea"] = "o:" + strings.Join(features, ",o:")
+		active["per"] = strings.Join(permissions, ",")
+		active["fpm"] = strings.Join(masks, ",")
+	}
+	t.claims["o"] = active
 	return nil
 }
 
-// UpdateMembership gives a member another role. It fails with [ErrUnknownMembership], and with
-// [ErrLastAdmin] where nobody else would be admin.
-func (s *Server) UpdateMembership(organizationID, userID, role string) (Membership, error) {
-	m, err := s.organizations.updateMember(organizationID, userID, role, s.now())
-	if err != nil {
-		return Membership{}, fmt.Errorf("update membership: %w", err)
-	}
-	s.announce("organizationMembership.updated", s.newMembershipJSON(m))
-	return m, nil
-}
-
-func (st *organizationStore) updateMember(organizationID, userID, role string, now time.Time) (Membership, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	m := st.member(organizationID, userID)
-	if m == nil {
-		return Membership{}, ErrUnknownMembership
-	}
-	if role != RoleAdmin && st.lastAdmin(m) {
-		return Membership{}, ErrLastAdmin
-	}
-	m.Role, m.UpdatedAt = role, now
-	return *m, nil
-}
-
-// RemoveMembership takes a user out of an organization. Tokens already signed go on naming it until they
-// expire. It fails with [ErrUnknownMembership], and with [ErrLastAdmin] where nobody else is admin.
-func (s *Server) RemoveMembership(organizationID, userID string) (Membership, error) {
-	m, err := s.organizations.removeMember(organizationID, userID)
-	if err != nil {
-		return Membership{}, fmt.Errorf("remove membership: %w", err)
-	}
-	s.announce("organizationMembership.deleted", s.newMembershipJSON(m))
-	return m, nil
-}
-
-func (st *organizationStore) removeMember(organizationID, userID string) (Membership, error) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	m := st.member(organizationID, userID)
-	if m == nil {
-		return Membership{}, ErrUnknownMembership
-	}
-	if st.lastAdmin(m) {
-		return Membership{}, ErrLastAdmin
-	}
-	st.memberships = slices.DeleteFunc(st.memberships, func(other *Membership) bool { return other == m })
-	return *m, nil
-}
-
-// removeUser ends the memberships of a user who is deleted, even those of a last admin.
-func (st *organizationStore) removeUser(userID string) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.memberships = slices.DeleteFunc(st.memberships, func(m *Membership) bool { return m.UserID == userID })
-}
-
-// Membership returns a user's membership of an organization.
-func (s *Server) Membership(organizationID, userID string) (Membership, bool) {
-	s.organizations.mu.RLock()
-	defer s.organizations.mu.RUnlock()
-	m := s.organizations.member(organizationID, userID)
-	if m == nil {
-		return Membership{}, false
-	}
-	return *m, true
-}
-
-// ActiveOrganization makes an organization, named by id or slug, the active one of a session token: its
-// claims o and fea. The token cannot be had if the user is no member.
-func ActiveOrganization(idOrSlug string) TokenOption {
-	return func(t *token) {
-		userID, _ := t.claims["sub"].(string)
-		o, _ := t.server.Organization(idOrSlug)
-		m, ok := t.server.Membership(o.ID, userID)
-		if !ok {
-			t.err = fmt.Errorf("activate organization: %w", ErrUnknownMembership)
-			return
-		}
-		features, permissions, masks := packPermissions(rolePermissions[m.Role])
-		active := map[string]any{"id": o.ID, "slg": o.Slug, "rol": strings.TrimPrefix(m.Role, "org:")}
-		if len(features) > 0 {
-			t.claims["fea"] = "o:" + strings.Join(features, ",o:")
-			active["per"] = strings.Join(permissions, ",")
-			active["fpm"] = strings.Join(masks, ",")
-		}
-		t.claims["o"] = active
-	}
-}
-
-// packPermissions turns "org:teams:read" and so on into what a version 2 token holds: the features, the
-// permissions and, for each feature, a bit mask over the permissions whose lowest bit is the first.
+// packPermissions turns "org:teams:read" and so on into what a version 2 token
+// holds: the features, the permissions and, for each feature, a bit mask over
+// the permissions whose lowest bit is the first.
 func packPermissions(granted []string) (features, permissions, masks []string) {
 	bits := make(map[string]uint64)
 	for _, permission := range granted {

@@ -77,8 +77,8 @@ func TestClerkSDKReadsAndChangesOrganizations(t *testing.T) {
 	if err := s.DeleteUser("user_grace"); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := s.Membership("org_analytical", "user_grace"); ok {
-		t.Error("a deleted user is still a member")
+	if a := call(t, s, "GET /v1/organizations/org_analytical/memberships", ""); a.json["total_count"] != 1.0 {
+		t.Errorf("a deleted user is still a member: %s", a.body)
 	}
 }
 

@@ -3,8 +3,6 @@ package fakeclerk
 import (
 	"net/http"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -14,49 +12,55 @@ import (
 // https://clerk.com/docs/guides/how-clerk-works/system-limits. GET /v1/jwks is
 // not limited, and a call with a wrong key or none does not count.
 type RateLimit struct {
-	Requests int
-	Window   time.Duration
+	Requests int           `json:"requests"`
+	Window   time.Duration `json:"-"`
 }
 
 // SetRateLimit replaces the rate limit and forgets the calls that were made.
-func (s *Server) SetRateLimit(limit RateLimit) { s.rateLimiter.set(limit) }
+func (s *Server) SetRateLimit(limit RateLimit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rateLimiter = newRateLimiter(limit)
+}
 
 // RateLimited returns how many calls were answered with 429 because of the rate
-// limit, since the start or the last [Server.ResetRequests].
-func (s *Server) RateLimited() int { return int(s.rateLimiter.refused.Load()) }
+// limit, since it was set or the last [Server.ResetRequests].
+func (s *Server) RateLimited() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rateLimiter.refused
+}
 
-// SetLatency delays every answer of the Backend API from now on. The state that
-// an answer shows is that after the delay. 0 ends it.
-func (s *Server) SetLatency(latency time.Duration) { s.latency.Store(int64(latency)) }
+// SetLatency delays every answer of the Backend API from now on. An answer shows
+// the state after the delay. 0 ends it.
+func (s *Server) SetLatency(latency time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = latency
+}
 
 // rateLimiter holds the times of the newest calls, one for each that the limit
 // allows. The next call is allowed once the oldest has left the window, so that
 // no window, wherever it begins, holds more calls than the limit.
 type rateLimiter struct {
-	refused atomic.Int64
-
-	mu      sync.Mutex
 	window  time.Duration
 	allowed []time.Time // a ring
 	oldest  int         // index into allowed
+	refused int
 }
 
-func (l *rateLimiter) set(limit RateLimit) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.window, l.allowed, l.oldest = limit.Window, make([]time.Time, max(0, limit.Requests)), 0
+func newRateLimiter(limit RateLimit) rateLimiter {
+	return rateLimiter{window: limit.Window, allowed: make([]time.Time, max(0, limit.Requests))}
 }
 
 // take counts a call, or reports that it is over the limit and when the next
 // one is allowed. Refused calls do not count.
 func (l *rateLimiter) take(now time.Time) (retryAfter time.Duration, limited bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.allowed) == 0 {
 		return 0, false
 	}
 	if oldest := l.allowed[l.oldest]; !oldest.IsZero() && now.Before(oldest.Add(l.window)) {
-		l.refused.Add(1)
+		l.refused++
 		return oldest.Add(l.window).Sub(now), true
 	}
 	l.allowed[l.oldest] = now

@@ -10,151 +10,207 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// registerRoutes is the whole of the server's HTTP.
-func (s *Server) registerRoutes() {
-	s.routes.init()
+// surface is the part of the server that a route belongs to. It decides who may
+// ask.
+type surface int
 
-	s.api("GET /v1/jwks", s.getJWKS)
+const (
+	backendAPI  surface = iota // whoever has the secret key; counted, limited and broken by faults
+	frontendAPI                // pages of every origin
+	tokens                     // no page but those of [Options].PageOrigins
+	control                    // no page at all
+)
 
-	s.api("GET /v1/users", s.listUsers)
-	s.api("POST /v1/users", s.createUser)
-	s.api("GET /v1/users/count", s.countUsers)
-	s.api("GET /v1/users/{id}", s.getUser)
-	s.api("PATCH /v1/users/{id}", s.updateUser)
-	s.api("DELETE /v1/users/{id}", s.deleteUser)
-	s.api("POST /v1/users/{id}/ban", s.banUser)
-	s.api("POST /v1/users/{id}/unban", s.unbanUser)
+// handler answers a request while the server's mu is held: with a value to send
+// as JSON, one of the types below, or nil for 204; or with an error.
+type handler func(*http.Request) (any, error)
 
-	s.api("GET /v1/sessions", s.listSessions)
-	s.api("POST /v1/sessions", s.createSession)
-	s.api("GET /v1/sessions/{id}", s.getSession)
-	s.api("POST /v1/sessions/{id}/revoke", s.revokeSession)
-	s.api("POST /v1/sessions/{id}/tokens", s.createToken)
-	s.api("POST /v1/sessions/{id}/tokens/{template}", s.createTemplateToken)
+type (
+	created    struct{ object } // 201
+	lastAnswer struct{}         // 204; the connection is closed
+	plainText  string
+)
 
-	s.organizationRoutes()
-	s.frontendRoutes()
-
-	s.api("/v1/", func(r *http.Request) (any, error) { return nil, errUnknownRoute(r) })
-
-	s.open("GET /token", s.getToken)
-	s.open("PUT /fakeclerk/faults", s.putFaults)
-	s.open("DELETE /fakeclerk/faults", s.deleteFaults)
-	s.open("GET /fakeclerk/requests", s.getRequests)
-	s.open("DELETE /fakeclerk/requests", s.deleteRequests)
-	s.open("POST /fakeclerk/keys/rotate", s.rotateKey)
-	s.open("DELETE /fakeclerk/keys/{kid}", s.deleteKey)
-	s.open("PUT /fakeclerk/rate_limit", s.putRateLimit)
-	s.open("PUT /fakeclerk/latency", s.putLatency)
-	s.open("PUT /fakeclerk/clock", s.putClock)
-	s.open("POST /fakeclerk/users", s.addUser)
-	s.webhookRoutes()
-	s.open("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, errUnknownRoute(r)) })
+// plainError is an error for a person at a command line.
+type plainError struct {
+	status  int
+	message string
 }
 
-// routeTable holds the routes by their mux pattern, which is also their name in [Server.Requests] and
-// [Server.SetFault].
-type routeTable struct {
-	mux    *http.ServeMux
-	byName map[string]*route
-	every  atomic.Pointer[activeFault] // the fault of every Backend API route
-	users  sync.Map                    // *activeFault by user id
-}
+func (e plainError) Error() string { return e.message }
 
 type route struct {
-	name       string
-	backendAPI bool
-	requests   atomic.Int64
-	fault      atomic.Pointer[activeFault]
+	pattern  string // for the mux, and its name in [Server.Requests] and [Server.SetFault]
+	path     string // of pattern
+	surface  surface
+	handler  handler
+	requests int
+	fault    *activeFault
 }
 
-func (t *routeTable) init() {
-	t.mux = http.NewServeMux()
-	t.byName = make(map[string]*route)
-}
-
-func (t *routeTable) add(pattern string, backendAPI bool) *route {
-	rt := &route{name: pattern, backendAPI: backendAPI}
-	t.byName[pattern] = rt
-	return rt
-}
-
-func (t *routeTable) find(name string) (*route, error) {
-	rt, ok := t.byName[name]
-	if !ok {
-		return nil, fmt.Errorf("unknown route %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(t.byName)), ", "))
+// registerRoutes is the whole of the server's HTTP.
+func (s *Server) registerRoutes() {
+	unknown := func(r *http.Request) (any, error) {
+		return nil, errNotFound(fmt.Sprintf("fakeclerk has no %s %s", r.Method, r.URL.Path))
 	}
-	return rt, nil
+	s.mux, s.routes = http.NewServeMux(), make(map[string]*route)
+	for _, registered := range []struct {
+		pattern string
+		handler handler
+	}{
+		{"GET /v1/jwks", s.getJWKS},
+
+		{"GET /v1/users", s.listUsers},
+		{"POST /v1/users", s.createUser},
+		{"GET /v1/users/count", s.countUsers},
+		{"GET /v1/users/{id}", s.getUser},
+		{"PATCH /v1/users/{id}", s.updateUser},
+		{"DELETE /v1/users/{id}", s.deleteUser},
+		{"POST /v1/users/{id}/ban", s.banUser},
+		{"POST /v1/users/{id}/unban", s.unbanUser},
+		{"GET /v1/users/{id}/organization_memberships", s.listUserMemberships},
+
+		{"POST /v1/sessions", s.createSession},
+		{"GET /v1/sessions/{id}", s.getSession},
+		{"POST /v1/sessions/{id}/revoke", s.revokeSession},
+		{"POST /v1/sessions/{id}/tokens", s.createToken},
+		{"POST /v1/sign_in_tokens", s.createSignInToken},
+
+		{"GET /v1/organizations", s.listOrganizations},
+		{"POST /v1/organizations", s.createOrganization},
+		{"GET /v1/organizations/{id}", s.getOrganization},
+		{"PATCH /v1/organizations/{id}", s.updateOrganization},
+		{"DELETE /v1/organizations/{id}", s.deleteOrganization},
+		{"GET /v1/organizations/{id}/memberships", s.listMemberships},
+		{"POST /v1/organizations/{id}/memberships", s.createMembership},
+		{"PATCH /v1/organizations/{id}/memberships/{user_id}", s.updateMembership},
+		{"DELETE /v1/organizations/{id}/memberships/{user_id}", s.deleteMembership},
+
+		{"GET /v1/api_keys", s.listAPIKeys},
+		{"POST /v1/api_keys", s.createAPIKey},
+		{"POST /v1/api_keys/verify", s.verifyAPIKey},
+		{"GET /v1/api_keys/{id}", s.getAPIKey},
+		{"PATCH /v1/api_keys/{id}", s.updateAPIKey},
+		{"DELETE /v1/api_keys/{id}", s.deleteAPIKey},
+		{"GET /v1/api_keys/{id}/secret", s.getAPIKeySecret},
+		{"POST /v1/api_keys/{id}/revoke", s.revokeAPIKey},
+		{"GET /v1/m2m_tokens", s.listM2MTokens},
+		{"POST /v1/m2m_tokens", s.createM2MToken},
+		{"POST /v1/m2m_tokens/verify", s.verifyM2MToken},
+		{"POST /v1/m2m_tokens/{id}/revoke", s.revokeM2MToken},
+		{"POST /v1/oauth_applications/access_tokens/verify", s.verifyOAuthToken},
+		{"POST /v1/oauth_applications/{id}/revoke_token", s.revokeOAuthToken},
+		{"/v1/", unknown},
+
+		{"GET /v1/environment", getEnvironment},
+		{"PATCH /v1/environment", getEnvironment},
+		{"POST /v1/dev_browser", s.createDevBrowser},
+		{"GET /v1/client", s.forClient(s.getClient)},
+		{"PUT /v1/client", s.forClient(s.getClient)},
+		{"DELETE /v1/client", s.forClient(s.signOut)},
+		{"POST /v1/client/sign_ins", s.forClient(s.createSignIn)},
+		{"DELETE /v1/client/sessions", s.forClient(s.signOut)},
+		{"GET /v1/client/sessions/{id}", s.forClient(s.getClientSession)},
+		{"POST /v1/client/sessions/{id}/touch", s.forClient(s.touchSession)},
+		{"POST /v1/client/sessions/{id}/tokens", s.forClient(s.createClientToken)},
+		{"POST /v1/client/sessions/{id}/end", s.forClient(s.endClientSession)},
+		{"POST /v1/client/sessions/{id}/remove", s.forClient(s.endClientSession)},
+		{"/v1/client/", unknown},
+
+		{"GET /token", s.getToken},
+		{"GET /ticket", s.getTicket},
+
+		{"PUT /fakeclerk/faults", s.putFaults},
+		{"DELETE /fakeclerk/faults", s.deleteFaults},
+		{"GET /fakeclerk/requests", s.getRequests},
+		{"DELETE /fakeclerk/requests", s.deleteRequests},
+		{"POST /fakeclerk/keys/rotate", s.rotateKey},
+		{"DELETE /fakeclerk/keys/{kid}", s.deleteKey},
+		{"PUT /fakeclerk/rate_limit", s.putRateLimit},
+		{"PUT /fakeclerk/latency", s.putLatency},
+		{"PUT /fakeclerk/clock", s.putClock},
+		{"POST /fakeclerk/users", s.postUser},
+		{"POST /fakeclerk/machine_tokens", s.postMachineToken},
+		{"POST /fakeclerk/sessions/{id}/end", s.endSession},
+		{"GET /fakeclerk/webhooks", s.getWebhooks},
+		{"PUT /fakeclerk/webhooks", s.putWebhooks},
+		{"POST /fakeclerk/webhooks", s.postWebhook},
+		{"POST /fakeclerk/webhooks/{id}/resend", s.resendWebhook},
+		{"DELETE /fakeclerk/webhooks/{id}", s.deleteWebhook},
+		{"/", unknown},
+	} {
+		_, path, found := strings.Cut(registered.pattern, " ")
+		if !found {
+			path = registered.pattern
+		}
+		rt := &route{pattern: registered.pattern, path: path, surface: surfaceOf(path), handler: registered.handler}
+		s.routes[rt.pattern] = rt
+		s.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(rt, w, r) })
+	}
 }
 
-// endpoint answers a Backend API request with a value to send as JSON, or an error: an *apiError, or
-// any other for 500.
-type endpoint func(*http.Request) (any, error)
-
-// api registers a Backend API route: it is counted, may be broken by a fault, and asks for the secret key.
-func (s *Server) api(pattern string, answer endpoint) {
-	rt := s.routes.add(pattern, true)
-	s.routes.mux.Handle(pattern, s.logged(rt, func(w http.ResponseWriter, r *http.Request) {
-		rt.requests.Add(1)
-		refusal := s.admit(rt, r)
-		if latency := time.Duration(s.latency.Load()); latency > 0 {
-			wait(r, latency)
-		}
-		fault, broken := s.routes.faultOf(rt)
-		if broken && fault.before(w, r) {
-			return
-		}
-		if refusal != nil {
-			writeError(w, refusal)
-			return
-		}
-		value, err := answer(r)
-		if err == nil && r.Method == http.MethodGet && !broken {
-			if value, fault, broken = s.breakUsers(value); broken && fault.before(w, r) {
-				return
-			}
-		}
-		var body []byte
-		if err == nil {
-			body, err = json.Marshal(value)
-		}
-		switch {
-		case err != nil:
-			writeError(w, err)
-		case broken:
-			fault.write(w, body)
-		default:
-			writeJSON(w, body)
-		}
-	}))
+// serve answers a request of a route, and writes the one log line of it. The log
+// names the route rather than the path, which may carry whatever a client puts
+// there.
+func (s *Server) serve(rt *route, w http.ResponseWriter, r *http.Request) {
+	start, recorder := time.Now(), &statusRecorder{ResponseWriter: w}
+	defer func() { // deferred: a fault may abort the request by a panic
+		s.options.Logger.LogAttrs(r.Context(), slog.LevelInfo, "fakeclerk",
+			slog.String("method", r.Method), slog.String("path", rt.path),
+			slog.Int("status", recorder.status), slog.Duration("duration", time.Since(start)))
+	}()
+	fault, latency, refusal := s.begin(rt, r)
+	wait(r, latency)
+	if fault.before(recorder, r) {
+		return
+	}
+	if refusal != nil {
+		writeError(recorder, refusal)
+		return
+	}
+	value, body, userFault, err := s.handle(rt, r, fault == nil)
+	fault = cmp.Or(fault, userFault)
+	switch {
+	case userFault.before(recorder, r):
+	case err != nil:
+		writeError(recorder, err)
+	default:
+		fault.write(recorder, value, body)
+	}
 }
 
-// open registers a route that asks for no key.
-func (s *Server) open(pattern string, handler http.HandlerFunc) {
-	rt := s.routes.add(pattern, false)
-	s.routes.mux.Handle(pattern, s.logged(rt, func(w http.ResponseWriter, r *http.Request) {
-		rt.requests.Add(1)
-		handler(w, r)
-	}))
+// begin counts a request. For one of the Backend API it returns the fault that
+// breaks it, its latency and why it is refused.
+func (s *Server) begin(rt *route, r *http.Request) (*Fault, time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rt.requests++
+	if rt.surface != backendAPI {
+		return nil, 0, nil
+	}
+	fault := rt.fault.next()
+	if fault == nil {
+		fault = s.fault.next()
+	}
+	return fault, s.latency, s.admit(rt, r)
 }
 
 // admit asks for the secret key before anything else, as Clerk does even for
-// unknown paths, and takes the request from the rate limit of the key. Clerk
-// does not limit the JWKS.
+// unknown paths, and takes the request from the rate limit. Clerk does not limit
+// the JWKS.
 func (s *Server) admit(rt *route, r *http.Request) error {
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return errMissingKey()
+		return errNoKey
 	}
-	if key != s.options.SecretKey {
-		return errWrongKey()
+	ofMachine := strings.Contains(rt.pattern, "/m2m_tokens") && s.asker(r) != nil
+	if key != s.options.SecretKey && !ofMachine {
+		return errStatus(http.StatusUnauthorized)
 	}
-	if rt.name == "GET /v1/jwks" {
+	if rt.pattern == "GET /v1/jwks" {
 		return nil
 	}
 	if retryAfter, limited := s.rateLimiter.take(s.now()); limited {
@@ -165,27 +221,71 @@ func (s *Server) admit(rt *route, r *http.Request) error {
 	return nil
 }
 
-// logged writes the one log line of a request. It names the route rather than the path, which may carry
-// whatever a client puts there.
-func (s *Server) logged(rt *route, handler http.HandlerFunc) http.Handler {
-	log := s.options.Logger
-	if log == nil {
-		return handler
+// handle calls the handler of a route and encodes its answer, which a user's
+// fault may break.
+func (s *Server) handle(rt *route, r *http.Request, breakable bool) (value any, body []byte, fault *Fault, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	value, err = rt.handler(r)
+	if err == nil && breakable && rt.surface == backendAPI && r.Method == http.MethodGet {
+		value, fault = s.breakUsers(value)
 	}
-	_, path, found := strings.Cut(rt.name, " ")
-	if !found {
-		path = rt.name
+	if err == nil {
+		body, err = encode(value)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		recorder := &statusRecorder{ResponseWriter: w}
-		defer func() { // deferred: a fault may abort the request by a panic
-			log.LogAttrs(r.Context(), slog.LevelInfo, "fakeclerk",
-				slog.String("method", r.Method), slog.String("path", path),
-				slog.Int("status", recorder.status), slog.Duration("duration", time.Since(start)))
-		}()
-		handler(recorder, r)
-	})
+	return value, body, fault, err
+}
+
+func encode(value any) ([]byte, error) {
+	switch value := value.(type) {
+	case nil, lastAnswer:
+		return nil, nil
+	case plainText:
+		return []byte(value), nil
+	case created:
+		return json.Marshal(value.object)
+	}
+	return json.Marshal(value)
+}
+
+// writeAnswer sends a success. JSON has no charset in its type: Clerk's
+// JavaScript SDK reads a body as JSON only where the type is exactly
+// "application/json".
+func writeAnswer(w http.ResponseWriter, value any, body []byte) {
+	status, contentType := http.StatusOK, "application/json"
+	switch value.(type) {
+	case lastAnswer:
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case nil:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case plainText:
+		contentType = "text/plain; charset=utf-8"
+	case created:
+		status = http.StatusCreated
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // an error means that the client is gone
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	var plain plainError
+	if errors.As(err, &plain) {
+		http.Error(w, plain.message, plain.status)
+		return
+	}
+	var answer *apiError
+	if !errors.As(err, &answer) {
+		answer = errStatus(http.StatusInternalServerError)
+		answer.longMessage = err.Error()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	setRetryAfter(w, answer.retryAfter)
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(answer.body())
 }
 
 // statusRecorder remembers the status for the log; 0 means that none was sent.
@@ -199,50 +299,45 @@ func (w *statusRecorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *statusRecorder) Write(p []byte) (int, error) {
-	w.status = cmp.Or(w.status, http.StatusOK)
-	return w.ResponseWriter.Write(p)
-}
-
 // Unwrap lets [http.ResponseController] take over the connection.
 func (w *statusRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// writeJSON sends a success. The type has no charset: Clerk's JavaScript SDK reads a body as JSON only
-// where the type is exactly "application/json".
-func writeJSON(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // an error means that the client is gone
-}
-
-func writeError(w http.ResponseWriter, err error) {
-	var answer *apiError
-	if !errors.As(err, &answer) {
-		answer = errStatus(http.StatusInternalServerError)
-		answer.longMessage = err.Error()
+func (s *Server) route(name string) (*route, error) {
+	rt, ok := s.routes[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown route %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(s.routes)), ", "))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	setRetryAfter(w, answer.retryAfter)
-	w.WriteHeader(answer.status)
-	_, _ = w.Write(answer.body())
+	return rt, nil
 }
 
-// Requests returns how often a route was asked, by its name such as "GET /v1/users/{id}", or "/v1/" for
-// the Backend API routes that there are not. Requests that a fault broke count too, those that found the connection refused do not. It panics for an unknown route:
-// a test that counts a misspelt one would pass for the wrong reason.
+// Requests returns how often a route was asked, by its name such as "GET
+// /v1/users/{id}", or "/v1/" for the Backend API routes that there are not.
+// Requests that a fault broke count too, those that found the connection refused
+// do not. It panics for an unknown route: a test that counts a misspelt one
+// would pass for the wrong reason.
 func (s *Server) Requests(route string) int {
-	rt, err := s.routes.find(route)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rt, err := s.route(route)
 	if err != nil {
 		panic("fakeclerk: " + err.Error())
 	}
-	return int(rt.requests.Load())
+	return rt.requests
 }
 
-// TotalRequests returns how often the Backend API was asked, all routes together.
+// TotalRequests returns how often the Backend API was asked, all routes
+// together.
 func (s *Server) TotalRequests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.totalRequests()
+}
+
+func (s *Server) totalRequests() int {
 	total := 0
-	for _, rt := range s.routes.byName {
-		if rt.backendAPI {
-			total += int(rt.requests.Load())
+	for _, rt := range s.routes {
+		if rt.surface == backendAPI {
+			total += rt.requests
 		}
 	}
 	return total
@@ -250,8 +345,14 @@ func (s *Server) TotalRequests() int {
 
 // ResetRequests sets all counts to 0, that of [Server.RateLimited] too.
 func (s *Server) ResetRequests() {
-	s.rateLimiter.refused.Store(0)
-	for _, rt := range s.routes.byName {
-		rt.requests.Store(0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resetRequests()
+}
+
+func (s *Server) resetRequests() {
+	s.rateLimiter.refused = 0
+	for _, rt := range s.routes {
+		rt.requests = 0
 	}
 }

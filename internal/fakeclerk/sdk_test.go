@@ -74,7 +74,7 @@ func TestClerkSDKReadsAndChangesUsers(t *testing.T) {
 }
 
 func TestClerkSDKSignsInAndVerifies(t *testing.T) {
-	s := start(t, fakeclerk.Options{JWTTemplates: map[string]func(fakeclerk.User) map[string]any{"plain": nil}})
+	s := start(t, fakeclerk.Options{})
 	sessions := session.NewClient(sdkConfig(s))
 	ctx := t.Context()
 
@@ -85,10 +85,6 @@ func TestClerkSDKSignsInAndVerifies(t *testing.T) {
 	if got, err := sessions.Get(ctx, created.ID); err != nil || got.Status != "active" || got.UserID != "user_ada" || got.ExpireAt <= got.CreatedAt {
 		t.Errorf("get: %+v, %v", got, err)
 	}
-	list, err := sessions.List(ctx, &session.ListParams{UserID: clerk.String("user_ada")})
-	if err != nil || list.TotalCount != 1 || list.Sessions[0].ID != created.ID {
-		t.Errorf("list: %+v, %v", list, err)
-	}
 	token, err := sessions.CreateToken(ctx, &session.CreateTokenParams{ID: created.ID})
 	if err != nil {
 		t.Fatal(err)
@@ -97,11 +93,8 @@ func TestClerkSDKSignsInAndVerifies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if claims.Subject != "user_ada" || claims.SessionID != created.ID || claims.Issuer != s.Issuer() || claims.AuthorizedParty != fakeclerk.DefaultAuthorizedParty {
+	if claims.Subject != "user_ada" || claims.SessionID != created.ID || claims.Issuer != s.Issuer() || claims.AuthorizedParty != "" {
 		t.Errorf("%+v", claims)
-	}
-	if _, err := sessions.CreateToken(ctx, &session.CreateTokenParams{ID: created.ID, TemplateName: "plain", ExpiresInSeconds: clerk.Int64(5)}); err != nil {
-		t.Errorf("template token: %v", err)
 	}
 	if revoked, err := sessions.Revoke(ctx, &session.RevokeParams{ID: created.ID}); err != nil || revoked.Status != "revoked" {
 		t.Errorf("revoke: %v", err)

@@ -12,24 +12,25 @@ import (
 	"time"
 )
 
-// Values of the cat header, which tells apart the kinds of JWT that one instance key signs.
+// Values of the cat header, which tells apart the kinds of JWT that one instance
+// key signs.
 const (
 	CategorySessionToken = "cl_B7d4PD111AAA"
 	CategoryJWTTemplate  = "cl_B7d4PD222AAA"
 	CategoryM2MToken     = "cl_B7d4PD333AAA"
 )
 
-// DefaultAuthorizedParty is the azp claim of a session token whose asker names none.
+// DefaultAuthorizedParty is the azp claim of [Server.SessionToken] and GET
+// /token where no other is named.
 const DefaultAuthorizedParty = "http://localhost:3001"
 
-// TokenOption changes a session token before it is signed.
+// TokenOption changes a JWT before it is signed.
 type TokenOption func(*token)
 
 type token struct {
-	header, claims map[string]any
+	header, claims object
 	key            *rsa.PrivateKey
-	server         *Server
-	err            error // of an option that cannot be met
+	organization   string // the id or slug of the active one
 }
 
 // Claim sets a claim, Clerk's own included. A nil value deletes it.
@@ -37,7 +38,8 @@ func Claim(name string, value any) TokenOption {
 	return func(t *token) { setOrDelete(t.claims, name, value) }
 }
 
-// Header sets a header field. A nil value deletes it. The signature stays RS256 whatever alg says.
+// Header sets a header field. A nil value deletes it. The signature stays RS256
+// whatever alg says.
 func Header(name string, value any) TokenOption {
 	return func(t *token) { setOrDelete(t.header, name, value) }
 }
@@ -47,7 +49,7 @@ func SignedBy(key *rsa.PrivateKey) TokenOption {
 	return func(t *token) { t.key = key }
 }
 
-func setOrDelete(fields map[string]any, name string, value any) {
+func setOrDelete(fields object, name string, value any) {
 	if value == nil {
 		delete(fields, name)
 		return
@@ -55,26 +57,33 @@ func setOrDelete(fields map[string]any, name string, value any) {
 	fields[name] = value
 }
 
-// SessionToken signs a fresh session token (version 2) for the user, as Clerk signs one when a frontend
-// asks. All tokens of one user belong to one session, until that is revoked. It fails for an unknown
-// user only: a banned user's token is what an attacker keeps from before the ban, so it can be had here.
+// SessionToken signs a fresh session token (version 2) for the user, as Clerk
+// signs one when a frontend asks. All tokens of one user belong to one session,
+// until that is revoked. It fails with [ErrUnknownUser], but not for a banned
+// user: that token is what an attacker keeps from before the ban.
 func (s *Server) SessionToken(userID string, options ...TokenOption) (string, error) {
-	session, user, err := s.store.tokenSession(userID, s.now())
+	t, err := s.newSessionToken(userID, options)
 	if err != nil {
-		return "", fmt.Errorf("sign session token: %w", err)
+		return "", err
 	}
-	return s.signSessionToken(session, user, s.options.TokenLifetime, options...)
+	return t.sign() // without mu: this takes the most time
 }
 
-// signSessionToken builds the claims of https://clerk.com/docs/backend-requests/resources/session-tokens.
-func (s *Server) signSessionToken(session Session, user User, lifetime time.Duration, options ...TokenOption) (string, error) {
-	iat := s.tokenTime().Unix()
-	claims := map[string]any{}
-	if s.options.SessionClaims != nil {
-		maps.Copy(claims, s.options.SessionClaims(user))
+func (s *Server) newSessionToken(userID string, options []TokenOption) (*token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session, err := s.tokenSession(userID)
+	if err != nil {
+		return nil, err
 	}
-	maps.Copy(claims, map[string]any{
-		"azp": DefaultAuthorizedParty,
+	return s.sessionToken(session, s.options.TokenLifetime, append([]TokenOption{Claim("azp", DefaultAuthorizedParty)}, options...))
+}
+
+// sessionToken builds the claims of
+// https://clerk.com/docs/backend-requests/resources/session-tokens, without azp.
+func (s *Server) sessionToken(session Session, lifetime time.Duration, options []TokenOption) (*token, error) {
+	iat := s.tokenTime().Unix()
+	return s.newToken(object{"cat": CategorySessionToken}, object{
 		"exp": iat + int64(lifetime/time.Second),
 		"fva": []int{0, -1}, // minutes since the first and the second factor; -1: never
 		"iat": iat,
@@ -83,69 +92,38 @@ func (s *Server) signSessionToken(session Session, user User, lifetime time.Dura
 		"nbf": iat - 10,
 		"sid": session.ID,
 		"sts": "active",
-		"sub": user.ID,
+		"sub": session.UserID,
 		"v":   2,
-	})
-	return s.sign(map[string]any{"cat": CategorySessionToken}, claims, options...)
+	}, options)
 }
 
-// signTemplateToken builds a JWT-template token: the default claims of
-// https://clerk.com/docs/backend-requests/jwt-templates, without sid, sts, fva and v.
-func (s *Server) signTemplateToken(template func(User) map[string]any, user User, lifetime time.Duration) (string, error) {
-	iat := s.tokenTime().Unix()
-	claims := map[string]any{}
-	if template != nil {
-		maps.Copy(claims, template(user))
+// newToken returns a JWT that is ready to sign with the current key. Its options
+// are applied before and after the claims of the active organization are added,
+// so that they can change those claims too.
+func (s *Server) newToken(header, claims object, options []TokenOption) (*token, error) {
+	t := &token{header: object{"alg": "RS256", "kid": s.keys.id, "typ": "JWT"}, claims: claims, key: s.keys.private}
+	maps.Copy(t.header, header)
+	for _, option := range options {
+		option(t)
 	}
-	maps.Copy(claims, map[string]any{
-		"azp": DefaultAuthorizedParty,
-		"exp": iat + int64(lifetime/time.Second),
-		"iat": iat,
-		"iss": s.options.Issuer,
-		"jti": rand.Text(),
-		"nbf": iat - 5,
-		"sub": user.ID,
-	})
-	return s.sign(map[string]any{"cat": CategoryJWTTemplate}, claims)
-}
-
-// Sign signs any JWT with the current key. The header fields alg, kid and typ are filled in; an entry of
-// header replaces one, a nil entry deletes it. The claims are signed as they are.
-func (s *Server) Sign(header, claims map[string]any) (string, error) {
-	return s.sign(header, claims)
-}
-
-// SignWith is [Server.Sign] with another key, under the current kid unless header says otherwise.
-func (s *Server) SignWith(key *rsa.PrivateKey, header, claims map[string]any) (string, error) {
-	return s.sign(header, claims, SignedBy(key))
-}
-
-func (s *Server) sign(header, claims map[string]any, options ...TokenOption) (string, error) {
-	key := s.keys.signing()
-	t := &token{
-		header: map[string]any{"alg": "RS256", "kid": key.id, "typ": "JWT"},
-		claims: claims,
-		key:    key.private,
-		server: s,
+	if t.organization == "" {
+		return t, nil
 	}
-	for name, value := range header {
-		setOrDelete(t.header, name, value)
+	if err := s.activate(t); err != nil {
+		return nil, err
 	}
 	for _, option := range options {
 		option(t)
 	}
-	if t.err != nil {
-		return "", fmt.Errorf("sign token: %w", t.err)
-	}
-	signed, err := t.sign()
-	if err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
-	}
-	return signed, nil
+	return t, nil
 }
 
-// sign writes the compact serialization (RFC 7515, section 7.1). A JOSE library would set alg and kid
-// itself, and so could not write the tokens that a verifier has to refuse.
+// tokenTime is the time of iat, the clock offset included.
+func (s *Server) tokenTime() time.Time { return s.now().Add(s.clockOffset) }
+
+// sign writes the compact serialization (RFC 7515, section 7.1). A JOSE library
+// would set alg and kid itself, and so could not write the tokens that a
+// verifier has to refuse.
 func (t *token) sign() (string, error) {
 	header, err := json.Marshal(t.header)
 	if err != nil {
@@ -160,7 +138,7 @@ func (t *token) sign() (string, error) {
 	digest := sha256.Sum256([]byte(input))
 	signature, err := rsa.SignPKCS1v15(nil, t.key, crypto.SHA256, digest[:])
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return input + "." + base64url(signature), nil
 }

@@ -2,14 +2,14 @@ package fakeclerk
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 )
 
-// User is an account. Its JSON form, by Clerk's names, is what POST /fakeclerk/users reads.
+// User is an account. Its JSON form, by Clerk's names, is what POST
+// /fakeclerk/users reads.
 type User struct {
 	// ID is "user_…". [Server.AddUser] makes one up where it is empty.
 	ID             string         `json:"id"`
@@ -18,8 +18,8 @@ type User struct {
 	Username       string         `json:"username"`
 	ExternalID     string         `json:"external_id"`
 	EmailAddresses []EmailAddress `json:"email_addresses"`
-	// PrimaryEmailAddressID is the ID of one of EmailAddresses, or "" for none. It is not checked, so
-	// that a test can let it dangle.
+	// PrimaryEmailAddressID is the ID of one of EmailAddresses, or "" for none.
+	// It is not checked, so that a test can let it dangle.
 	PrimaryEmailAddressID string         `json:"primary_email_address_id"`
 	Banned                bool           `json:"banned"`
 	Locked                bool           `json:"locked"`
@@ -30,7 +30,7 @@ type User struct {
 	CreatedAt time.Time `json:"-"` // set by AddUser
 	UpdatedAt time.Time `json:"-"` // set by AddUser and UpdateUser
 
-	number int // in order of creation
+	tokenSession string // the session of [Server.SessionToken]
 }
 
 // EmailAddress is one address of a [User].
@@ -52,99 +52,180 @@ func (u User) PrimaryEmailAddress() string {
 	return ""
 }
 
-func (u *User) hasEmailAddress(email string) bool {
-	return slices.ContainsFunc(u.EmailAddresses, func(address EmailAddress) bool {
-		return strings.EqualFold(address.EmailAddress, email)
-	})
+// clone copies what a caller could change, except what lies inside the values of
+// metadata.
+func (u User) clone() User {
+	u.EmailAddresses = slices.Clone(u.EmailAddresses)
+	u.PublicMetadata = maps.Clone(u.PublicMetadata)
+	u.PrivateMetadata = maps.Clone(u.PrivateMetadata)
+	u.UnsafeMetadata = maps.Clone(u.UnsafeMetadata)
+	return u
 }
 
-// Errors of the methods that change users and sessions.
-var (
-	ErrUnknownUser    = errors.New("unknown user")
-	ErrUserExists     = errors.New("user id or email address is taken")
-	ErrUnknownSession = errors.New("unknown session")
-)
-
-// AddUser adds an account and returns it with its ids. As when Clerk creates a user, the first address
-// becomes the primary one if none is named. It fails with [ErrUserExists] for a taken id or address.
+// AddUser adds an account and returns it with its ids. As when Clerk creates a
+// user, the first address becomes the primary one if none is named. It fails
+// with [ErrUserExists] for a taken id or address.
 func (s *Server) AddUser(user User) (User, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addUser(user)
+}
+
+func (s *Server) addUser(user User) (User, error) {
+	user = user.clone()
 	user.ID = cmp.Or(user.ID, newID("user"))
-	user = withAddressIDs(user)
+	user.addAddressIDs()
 	if user.PrimaryEmailAddressID == "" && len(user.EmailAddresses) > 0 {
 		user.PrimaryEmailAddressID = user.EmailAddresses[0].ID
 	}
 	user.CreatedAt = s.now()
 	user.UpdatedAt = user.CreatedAt
-	if err := s.store.addUser(user); err != nil {
-		return User{}, fmt.Errorf("add user: %w", err)
+	if s.addressTaken(user) || !s.users.add(user.ID, user) {
+		return User{}, ErrUserExists
 	}
-	s.announce("user.created", newUserJSON(user))
-	return user, nil
+	s.indexAddresses(user)
+	s.announce("user.created", func() any { return newUserJSON(user) })
+	return user.clone(), nil
+}
+
+func (u *User) addAddressIDs() {
+	for i := range u.EmailAddresses {
+		if u.EmailAddresses[i].ID == "" {
+			u.EmailAddresses[i].ID = newID("idn")
+		}
+	}
+}
+
+// addressTaken reports whether another user has one of the addresses.
+func (s *Server) addressTaken(user User) bool {
+	return slices.ContainsFunc(user.EmailAddresses, func(address EmailAddress) bool {
+		id, taken := s.idByEmail[strings.ToLower(address.EmailAddress)]
+		return taken && id != user.ID
+	})
+}
+
+func (s *Server) indexAddresses(user User) {
+	for _, address := range user.EmailAddresses {
+		s.idByEmail[strings.ToLower(address.EmailAddress)] = user.ID
+	}
+}
+
+func (s *Server) unindexAddresses(user User) {
+	for _, address := range user.EmailAddresses {
+		delete(s.idByEmail, strings.ToLower(address.EmailAddress))
+	}
 }
 
 // User returns an account.
-func (s *Server) User(id string) (User, bool) { return s.store.user(id) }
+func (s *Server) User(id string) (User, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user, ok := s.users.get(id)
+	return user.clone(), ok
+}
 
-// UpdateUser lets change edit an account; change must not call the Server. It fails with [ErrUnknownUser],
-// and with [ErrUserExists] for an address that another user has. To ban a user call [Server.BanUser],
-// which ends the user's sessions too.
+// Users returns all accounts, the oldest first.
+func (s *Server) Users() []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	users := make([]User, len(s.users.rows))
+	for i, row := range s.users.rows {
+		users[i] = row.clone()
+	}
+	return users
+}
+
+// UpdateUser lets change edit an account; change must not call the Server. It
+// fails with [ErrUnknownUser], and with [ErrUserExists] for an address that
+// another user has. To ban a user call [Server.BanUser], which ends the user's
+// sessions too.
 func (s *Server) UpdateUser(id string, change func(*User)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, err := s.changeUser(id, change)
 	return err
 }
 
 func (s *Server) changeUser(id string, change func(*User)) (User, error) {
-	user, err := s.store.changeUser(id, func(user *User) {
-		change(user)
-		user.ID = id
-		*user = withAddressIDs(*user)
-		user.UpdatedAt = s.now()
-	})
-	if err != nil {
-		return User{}, fmt.Errorf("update user: %w", err)
+	row, ok := s.users.byKey[id]
+	if !ok {
+		return User{}, ErrUnknownUser
 	}
-	s.announce("user.updated", newUserJSON(user))
-	return user, nil
+	changed := row.clone()
+	change(&changed)
+	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.now()
+	changed.addAddressIDs()
+	if s.addressTaken(changed) {
+		return User{}, ErrUserExists
+	}
+	s.unindexAddresses(*row)
+	*row = changed.clone()
+	s.indexAddresses(changed)
+	s.announce("user.updated", func() any { return newUserJSON(changed) })
+	return changed, nil
 }
 
-// DeleteUser removes an account and its sessions. It fails with [ErrUnknownUser].
+// DeleteUser removes an account with its sessions and memberships, even those of
+// a last admin. It fails with [ErrUnknownUser].
 func (s *Server) DeleteUser(id string) error {
-	user, _ := s.store.user(id)
-	if err := s.store.deleteUser(id); err != nil {
-		return fmt.Errorf("delete user: %w", err)
-	}
-	s.organizations.removeUser(id)
-	s.announce("user.deleted", deletedJSON{Object: "user", ID: id, ExternalID: user.ExternalID, Deleted: true})
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.removeUser(id)
+	return err
 }
 
-// BanUser bans an account and revokes its sessions. Tokens already signed stay valid until they expire.
-// It fails with [ErrUnknownUser].
+func (s *Server) removeUser(id string) (any, error) {
+	user, ok := s.users.get(id)
+	if !ok {
+		return nil, ErrUnknownUser
+	}
+	s.unindexAddresses(user)
+	s.users.delete(id)
+	for _, session := range slices.Clone(s.sessions.rows) {
+		if session.UserID == id {
+			s.sessions.delete(session.ID)
+		}
+	}
+	for _, m := range slices.Clone(s.memberships.rows) {
+		if m.UserID == id {
+			s.dropMembership(*m)
+		}
+	}
+	data := object{"object": "user", "id": id, "deleted": true}
+	if user.ExternalID != "" {
+		data["external_id"] = user.ExternalID
+	}
+	s.announce("user.deleted", func() any { return data })
+	return data, nil
+}
+
+// BanUser bans an account and revokes its sessions. Tokens already signed stay
+// valid until they expire. It fails with [ErrUnknownUser].
 func (s *Server) BanUser(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, err := s.setBanned(id, true)
 	return err
 }
 
-// UnbanUser ends a ban; the sessions stay revoked. It fails with [ErrUnknownUser].
+// UnbanUser ends a ban; the sessions stay revoked. It fails with
+// [ErrUnknownUser].
 func (s *Server) UnbanUser(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, err := s.setBanned(id, false)
 	return err
 }
 
-func (s *Server) setBanned(id string, banned bool) (User, error) {
+func (s *Server) setBanned(id string, banned bool) (any, error) {
 	user, err := s.changeUser(id, func(user *User) { user.Banned = banned })
-	if err == nil && banned {
-		s.store.revokeSessionsOf(id, s.now())
+	if err != nil {
+		return nil, err
 	}
-	return user, err
-}
-
-func withAddressIDs(user User) User {
-	user.EmailAddresses = slices.Clone(user.EmailAddresses)
-	for i := range user.EmailAddresses {
-		if user.EmailAddresses[i].ID == "" {
-			user.EmailAddresses[i].ID = newID("idn")
+	for _, session := range s.sessions.rows {
+		if banned && session.UserID == id && session.Status == SessionActive {
+			session.Status, session.UpdatedAt = SessionRevoked, s.now()
 		}
 	}
-	return user
+	return newUserJSON(user), nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,12 +28,10 @@ var svixRetries = []time.Duration{
 const (
 	// attemptTimeout is how long Svix waits for an answer.
 	attemptTimeout = 15 * time.Second
-	// maxMessages bounds how many messages are kept, the newest.
+	// maxMessages bounds how many messages are kept, the newest, unless they are
+	// held.
 	maxMessages = 1000
 )
-
-// ErrUnknownMessage is the error of resending a message that was never sent, or too long ago.
-var ErrUnknownMessage = errors.New("unknown webhook message")
 
 // WebhookMessage is an event on its way to [Options].WebhookURL.
 type WebhookMessage struct {
@@ -42,8 +39,9 @@ type WebhookMessage struct {
 	Type      string           `json:"type"`
 	Attempts  []WebhookAttempt `json:"attempts"`
 	Delivered bool             `json:"delivered"` // an attempt was answered with a status from 200 to 299
+	Body      []byte           `json:"-"`
 
-	body []byte
+	dropped bool
 }
 
 // WebhookAttempt is one request of a message.
@@ -52,10 +50,10 @@ type WebhookAttempt struct {
 	Status int `json:"status"`
 }
 
-// webhookSender sends events as Svix does for Clerk: signed, at least once, and again where the answer is
-// not a success. First attempts go out one after the other; what is repeated comes late, out of order.
+// webhookSender sends events as Svix does for Clerk: signed, at least once, and
+// again where the answer is not a success. First attempts go out one after the
+// other; what is repeated comes late, out of order.
 type webhookSender struct {
-	secret  string
 	signer  *standardwebhooks.Webhook
 	client  *http.Client
 	retries []time.Duration
@@ -64,123 +62,82 @@ type webhookSender struct {
 	cancel  context.CancelFunc
 	working sync.WaitGroup
 
-	mu       sync.Mutex
-	url      string
-	closed   bool
-	turn     <-chan struct{} // closed after the first attempt of the newest message
-	messages []*WebhookMessage
+	mu   sync.Mutex
+	turn <-chan struct{} // closed after the first attempt of the newest message
 }
 
-// open makes the sender ready. Until then, nothing is announced: the first accounts are not news.
 func (w *webhookSender) open(options Options) error {
 	signer, err := standardwebhooks.NewWebhook(options.WebhookSigningSecret)
 	if err != nil {
 		return fmt.Errorf("webhook signing secret: %w", err)
 	}
-	w.secret, w.signer = options.WebhookSigningSecret, signer
+	first := make(chan struct{})
+	close(first)
+	w.signer, w.retries, w.log, w.turn = signer, options.WebhookRetries, options.Logger, first
 	w.client = &http.Client{
 		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // Svix follows none
 		Timeout:       attemptTimeout,
 	}
-	w.retries, w.log = options.WebhookRetries, options.Logger
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
-	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	first := make(chan struct{})
-	close(first)
-	w.turn = first
-	w.setURL(options.WebhookURL)
 	return nil
 }
 
 // close gives up what is not delivered, and waits for the goroutines.
 func (w *webhookSender) close() {
 	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
 	w.cancel()
+	w.mu.Unlock() // from here on none is started
 	w.working.Wait()
 	w.client.CloseIdleConnections()
 }
 
-func (w *webhookSender) setURL(url string) {
+// start delivers a message in the background, after those that were started
+// before.
+func (w *webhookSender) start(attempt func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.url = url
-}
-
-// send starts the delivery of a new message, or of an old one again.
-func (w *webhookSender) send(message *WebhookMessage, isNew bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed || w.url == "" {
+	if w.ctx.Err() != nil {
 		return
-	}
-	if isNew {
-		w.messages = append(w.messages, message)
-		w.messages = w.messages[max(0, len(w.messages)-maxMessages):]
 	}
 	turn, done := w.turn, make(chan struct{})
 	w.turn = done
-	w.working.Go(func() { w.deliver(message, turn, done) })
-}
-
-func (w *webhookSender) deliver(message *WebhookMessage, turn <-chan struct{}, done chan<- struct{}) {
-	<-turn
-	ok := w.attempt(message)
-	close(done)
-	for _, wait := range w.retries {
-		if ok {
-			return
+	w.working.Go(func() {
+		<-turn
+		over := attempt()
+		close(done)
+		for _, wait := range w.retries {
+			if over {
+				return
+			}
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-w.ctx.Done():
+				timer.Stop()
+				return
+			}
+			over = attempt()
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-w.ctx.Done():
-			timer.Stop()
-			return
-		}
-		ok = w.attempt(message)
-	}
+	})
 }
 
-// attempt sends the message once and reports whether it arrived.
-func (w *webhookSender) attempt(message *WebhookMessage) bool {
-	w.mu.Lock()
-	url := w.url
-	w.mu.Unlock()
-	status, err := w.post(url, message)
-	delivered := status >= 200 && status < 300
-	if w.ctx.Err() != nil {
-		return delivered // the server is closing
-	}
-	w.mu.Lock()
-	message.Attempts = append(message.Attempts, WebhookAttempt{Status: status})
-	message.Delivered = message.Delivered || delivered
-	attempts := len(message.Attempts)
-	w.mu.Unlock()
-	w.log.LogAttrs(w.ctx, slog.LevelInfo, "fakeclerk webhook", slog.String("type", message.Type),
-		slog.Int("attempt", attempts), slog.Int("status", status), slog.Bool("answered", err == nil))
-	return delivered
-}
-
-func (w *webhookSender) post(url string, message *WebhookMessage) (int, error) {
-	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, url, bytes.NewReader(message.body))
+// post sends a message once and returns the status of the answer, or 0.
+func (w *webhookSender) post(url, id string, body []byte) int {
+	r, err := http.NewRequestWithContext(w.ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return 0
 	}
-	r.Header = w.sign(message.ID, time.Now(), message.body) // not Options.Now: Svix has a clock of its own
+	r.Header = w.sign(id, time.Now(), body) // not Options.Now: Svix has a clock of its own
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "Svix-Webhooks/1.0 (fakeclerk)")
 	response, err := w.client.Do(r)
 	if err != nil {
-		return 0, err
+		return 0
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxBody)) // so that the connection is kept
-	return response.StatusCode, nil
+	return response.StatusCode
 }
 
 func (w *webhookSender) sign(id string, at time.Time, body []byte) http.Header {
@@ -195,152 +152,209 @@ func (w *webhookSender) sign(id string, at time.Time, body []byte) http.Header {
 	return header
 }
 
-// announce sends an event about a change that was just made.
-func (s *Server) announce(eventType string, data any) {
-	if s.webhooks.ctx == nil {
-		return // the first accounts
+// attempt sends a message once, and reports whether that was the last attempt.
+func (s *Server) attempt(message *WebhookMessage) bool {
+	s.mu.Lock()
+	url, dropped := s.webhookURL, message.dropped
+	s.mu.Unlock()
+	if dropped || s.webhooks.ctx.Err() != nil {
+		return true
 	}
-	if _, err := s.SendWebhook(eventType, data); err != nil {
+	status := s.webhooks.post(url, message.ID, message.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.webhooks.ctx.Err() == nil {
+		message.Attempts = append(message.Attempts, WebhookAttempt{Status: status})
+		message.Delivered = message.Delivered || status/100 == 2
+		s.webhooks.log.LogAttrs(s.webhooks.ctx, slog.LevelInfo, "fakeclerk webhook", slog.String("type", message.Type),
+			slog.Int("attempt", len(message.Attempts)), slog.Int("status", status))
+	}
+	return status/100 == 2
+}
+
+// announce sends an event about a change that was just made.
+func (s *Server) announce(eventType string, data func() any) {
+	if s.webhookURL == "" && !s.webhooksHeld {
+		return
+	}
+	if _, err := s.sendWebhook(eventType, data()); err != nil {
 		panic("fakeclerk: announce " + eventType + ": " + err.Error()) // a resource of this package always encodes
 	}
 }
 
-// SendWebhook sends an event of any type to [Options].WebhookURL, as Clerk does on its own for what
-// changes, and returns its id (svix-id). It does not wait for the delivery, which [Server.Webhooks] shows.
-// Without a URL nothing is sent.
+// SendWebhook sends an event of any type to [Options].WebhookURL, as Clerk does
+// on its own for what changes, and returns its id (svix-id). It does not wait
+// for the delivery, which [Server.Webhooks] shows. Without a URL nothing is
+// sent.
 func (s *Server) SendWebhook(eventType string, data any) (string, error) {
-	now := s.now()
-	body, err := json.Marshal(map[string]any{
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sendWebhook(eventType, data)
+}
+
+func (s *Server) sendWebhook(eventType string, data any) (string, error) {
+	body, err := json.Marshal(object{
 		"object":           "event",
 		"type":             eventType,
-		"timestamp":        now.UnixMilli(),
+		"timestamp":        s.now().UnixMilli(),
 		"instance_id":      s.options.KeyID,
 		"data":             data,
-		"event_attributes": map[string]any{"http_request": map[string]string{"client_ip": "", "user_agent": ""}},
+		"event_attributes": object{"http_request": object{"client_ip": "", "user_agent": ""}},
 	})
 	if err != nil {
 		return "", fmt.Errorf("encode webhook: %w", err)
 	}
-	message := &WebhookMessage{ID: newID("msg"), Type: eventType, body: body}
-	s.webhooks.send(message, true)
+	message := &WebhookMessage{ID: newID("msg"), Type: eventType, Body: body}
+	if s.webhookURL == "" && !s.webhooksHeld {
+		return message.ID, nil
+	}
+	s.messages = append(s.messages, message)
+	if !s.webhooksHeld {
+		s.messages = s.messages[max(0, len(s.messages)-maxMessages):]
+		s.deliver(message)
+	}
 	return message.ID, nil
 }
 
-// ResendWebhook sends a message again under the same id, delivered or not, as the button in Clerk's
-// dashboard does. It fails with [ErrUnknownMessage].
-func (s *Server) ResendWebhook(id string) error {
-	s.webhooks.mu.Lock()
-	i := slices.IndexFunc(s.webhooks.messages, func(m *WebhookMessage) bool { return m.ID == id })
-	var message *WebhookMessage
-	if i >= 0 {
-		message = s.webhooks.messages[i]
+func (s *Server) deliver(message *WebhookMessage) {
+	s.webhooks.start(func() bool { return s.attempt(message) })
+}
+
+// HoldWebhooks keeps new messages back, for a test that delivers each itself:
+// late, in another order, more than once ([Server.DeliverWebhook]) or never
+// ([Server.DropWebhook]). Without a URL they are held too. HoldWebhooks(false)
+// sends what was not delivered, in order.
+func (s *Server) HoldWebhooks(hold bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holdWebhooks(hold)
+}
+
+func (s *Server) holdWebhooks(hold bool) {
+	if s.webhooksHeld && !hold && s.webhookURL != "" {
+		for _, message := range s.messages {
+			if !message.Delivered {
+				s.deliver(message)
+			}
+		}
 	}
-	s.webhooks.mu.Unlock()
-	if message == nil {
-		return ErrUnknownMessage
+	s.webhooksHeld = hold
+}
+
+// message finds a message by its id.
+func (s *Server) message(id string) (*WebhookMessage, error) {
+	i := slices.IndexFunc(s.messages, func(m *WebhookMessage) bool { return m.ID == id })
+	if i < 0 {
+		return nil, ErrUnknownMessage
 	}
-	s.webhooks.send(message, false)
+	return s.messages[i], nil
+}
+
+// DeliverWebhook sends a message once, held or not, delivered or not, and waits
+// for the answer: its status, or 0 where none came. It fails with
+// [ErrUnknownMessage].
+func (s *Server) DeliverWebhook(id string) (status int, err error) {
+	s.mu.Lock()
+	message, err := s.message(id)
+	s.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	s.attempt(message)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(message.Attempts) == 0 {
+		return 0, nil
+	}
+	return message.Attempts[len(message.Attempts)-1].Status, nil
+}
+
+// DropWebhook forgets a message: it is lost. It fails with [ErrUnknownMessage].
+func (s *Server) DropWebhook(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropWebhook(id)
+}
+
+func (s *Server) dropWebhook(id string) error {
+	message, err := s.message(id)
+	if err != nil {
+		return err
+	}
+	message.dropped = true
+	s.messages = slices.DeleteFunc(s.messages, func(m *WebhookMessage) bool { return m == message })
 	return nil
 }
 
-// Webhooks returns the newest messages, the oldest first, with the attempts that were made so far.
+// Webhooks returns the newest messages, the oldest first, with the attempts that
+// were made so far.
 func (s *Server) Webhooks() []WebhookMessage {
-	s.webhooks.mu.Lock()
-	defer s.webhooks.mu.Unlock()
-	messages := make([]WebhookMessage, len(s.webhooks.messages))
-	for i, message := range s.webhooks.messages {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	messages := make([]WebhookMessage, len(s.messages))
+	for i, message := range s.messages {
 		messages[i] = *message
 		messages[i].Attempts = slices.Clone(message.Attempts)
 	}
 	return messages
 }
 
-// SetWebhookURL sends events to another URL from now on, repeated ones included; "" sends no new ones.
-func (s *Server) SetWebhookURL(url string) { s.webhooks.setURL(url) }
+// WebhookSigningSecret is the secret that signs webhooks (Clerk's
+// CLERK_WEBHOOK_SIGNING_SECRET).
+func (s *Server) WebhookSigningSecret() string { return s.options.WebhookSigningSecret }
 
-// WebhookSigningSecret is the secret that signs webhooks (Clerk's CLERK_WEBHOOK_SIGNING_SECRET).
-func (s *Server) WebhookSigningSecret() string { return s.webhooks.secret }
-
-// SignWebhook returns the headers svix-id, svix-timestamp and svix-signature for a body, for tests that
-// send a webhook of their own: an old one, or one with another body.
+// SignWebhook returns the headers svix-id, svix-timestamp and svix-signature for
+// a body, for tests that send a webhook of their own: an old one, or one with
+// another body.
 func (s *Server) SignWebhook(id string, at time.Time, body []byte) http.Header {
 	return s.webhooks.sign(id, at, body)
 }
 
-func (s *Server) webhookRoutes() {
-	s.open("GET /fakeclerk/webhooks", s.getWebhooks)
-	s.open("PUT /fakeclerk/webhooks", s.putWebhooks)
-	s.open("POST /fakeclerk/webhooks", s.postWebhook)
-	s.open("POST /fakeclerk/webhooks/{id}/resend", s.resendWebhook)
-	s.open("POST /fakeclerk/sessions/{id}/end", s.endSession)
-}
-
 // getWebhooks answers GET /fakeclerk/webhooks: [Server.Webhooks].
-func (s *Server) getWebhooks(w http.ResponseWriter, _ *http.Request) {
-	answer(w, map[string]any{"messages": s.Webhooks()})
+func (s *Server) getWebhooks(*http.Request) (any, error) {
+	return object{"messages": append([]*WebhookMessage{}, s.messages...)}, nil
 }
 
-// putWebhooks answers PUT /fakeclerk/webhooks {"url"}: [Server.SetWebhookURL].
-func (s *Server) putWebhooks(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		URL string `json:"url"`
+// putWebhooks answers PUT /fakeclerk/webhooks: it sends events to another URL
+// from now on, repeated ones included, or with "" no new ones, and holds them.
+func (s *Server) putWebhooks(r *http.Request) (any, error) {
+	body := struct {
+		URL  string `json:"url"`
+		Hold bool   `json:"hold"`
+	}{s.webhookURL, s.webhooksHeld}
+	err := decodeControl(r, &body)
+	if err == nil {
+		s.webhookURL = body.URL
+		s.holdWebhooks(body.Hold)
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
-	}
-	s.SetWebhookURL(body.URL)
-	w.WriteHeader(http.StatusNoContent)
+	return nil, err
 }
 
-// postWebhook answers POST /fakeclerk/webhooks {"type","data"}: [Server.SendWebhook].
-func (s *Server) postWebhook(w http.ResponseWriter, r *http.Request) {
+// postWebhook answers POST /fakeclerk/webhooks: [Server.SendWebhook].
+func (s *Server) postWebhook(r *http.Request) (any, error) {
 	var body struct {
 		Type string          `json:"type"`
 		Data json.RawMessage `json:"data"`
 	}
-	if err := readControl(r, &body); err != nil {
-		writeError(w, err)
-		return
+	if err := decodeControl(r, &body); err != nil {
+		return nil, err
 	}
-	id, err := s.SendWebhook(body.Type, body.Data)
-	if err != nil {
-		writeError(w, errBody(err))
-		return
-	}
-	answer(w, map[string]string{"id": id})
+	id, err := s.sendWebhook(body.Type, body.Data)
+	return object{"id": id}, err
 }
 
-// resendWebhook answers POST /fakeclerk/webhooks/{id}/resend: [Server.ResendWebhook].
-func (s *Server) resendWebhook(w http.ResponseWriter, r *http.Request) {
-	if err := s.ResendWebhook(r.PathValue("id")); err != nil {
-		writeError(w, errNotFound("webhook message", r.PathValue("id")))
-		return
+// resendWebhook answers POST /fakeclerk/webhooks/{id}/resend: it sends a message
+// again under the same id, delivered or not, as the button in Clerk's dashboard
+// does.
+func (s *Server) resendWebhook(r *http.Request) (any, error) {
+	message, err := s.message(r.PathValue("id"))
+	if err == nil {
+		s.deliver(message)
 	}
-	w.WriteHeader(http.StatusNoContent)
+	return nil, err
 }
 
-// endSession answers POST /fakeclerk/sessions/{id}/end: [Server.EndSession].
-func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
-	if err := s.EndSession(r.PathValue("id")); err != nil {
-		writeError(w, errNotFound("session", r.PathValue("id")))
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// sessionEventJSON is a session with its user, as in Clerk's session events.
-type sessionEventJSON struct {
-	sessionJSON
-	User *userJSON `json:"user"`
-}
-
-// announceSession sends "session.revoked" and the like.
-func (s *Server) announceSession(session Session) {
-	event := sessionEventJSON{sessionJSON: newSessionJSON(session)}
-	if user, ok := s.store.user(session.UserID); ok {
-		data := newUserJSON(user)
-		event.User = &data
-	}
-	s.announce("session."+session.Status, event)
+// deleteWebhook answers DELETE /fakeclerk/webhooks/{id}: [Server.DropWebhook].
+func (s *Server) deleteWebhook(r *http.Request) (any, error) {
+	return nil, s.dropWebhook(r.PathValue("id"))
 }

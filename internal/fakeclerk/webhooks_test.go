@@ -135,8 +135,8 @@ func TestWebhookIsRepeatedUntilItArrives(t *testing.T) {
 	if hook := next(t, arrived); hook.id != id {
 		t.Errorf("id %s, want %s", hook.id, id)
 	}
-	if err := s.ResendWebhook("msg_other"); err != fakeclerk.ErrUnknownMessage {
-		t.Errorf("resend of an unknown message: %v", err)
+	if a := call(t, s, "POST /fakeclerk/webhooks/msg_other/resend", ""); a.status != http.StatusNotFound {
+		t.Errorf("resend of an unknown message: %d", a.status)
 	}
 	want := []fakeclerk.WebhookAttempt{{Status: 500}, {Status: 302}, {Status: 204}, {Status: 204}}
 	deadline := time.Now().Add(10 * time.Second)
@@ -174,5 +174,39 @@ func TestWebhookSigningSecretIsChecked(t *testing.T) {
 	if s, err := fakeclerk.Start(fakeclerk.Options{WebhookSigningSecret: "whsec_?", SigningKey: testKey()}); err == nil {
 		_ = s.Close()
 		t.Error("a secret that is not base64 is taken")
+	}
+}
+
+func TestWebhooksThatATestDelivers(t *testing.T) {
+	var s *fakeclerk.Server
+	url, arrived := receive(t, func() string { return s.WebhookSigningSecret() }, func(n int) int { return http.StatusNoContent + n })
+	s = start(t, fakeclerk.Options{WebhookURL: url})
+	s.HoldWebhooks(true)
+	for _, id := range []string{"user_1", "user_2", "user_3"} {
+		if _, err := s.AddUser(fakeclerk.User{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := s.Webhooks()
+	if len(held) != 3 || held[0].Delivered || len(held[0].Body) == 0 {
+		t.Fatalf("held %+v", held)
+	}
+	for n, message := range []fakeclerk.WebhookMessage{held[1], held[0], held[0]} { // out of order, and one twice
+		if status, err := s.DeliverWebhook(message.ID); err != nil || status != http.StatusNoContent+n {
+			t.Errorf("status %d, %v", status, err)
+		}
+		if hook := next(t, arrived); hook.id != message.ID {
+			t.Errorf("delivered %s, want %s", hook.id, message.ID)
+		}
+	}
+	if err := s.DropWebhook(held[1].ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.DeliverWebhook(held[1].ID); err != fakeclerk.ErrUnknownMessage {
+		t.Errorf("a dropped message: %v", err)
+	}
+	s.HoldWebhooks(false)
+	if hook := next(t, arrived); hook.id != held[2].ID { // the one that was not delivered
+		t.Errorf("released %s, want %s", hook.id, held[2].ID)
 	}
 }

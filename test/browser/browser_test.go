@@ -95,6 +95,7 @@ func start(t *testing.T, at addresses, lifetime time.Duration) world {
 	handler := page.Handler(built, func() page.Config { return page.ForStandIn(clerk, w.api) })
 	w.page = serve(t, cmp.Or(at.page, "127.0.0.1:0"), handler)
 	w.foreignPage = serve(t, "127.0.0.1:0", handler)
+	clerk.SetPageOrigins(w.page, w.foreignPage) // they read sign-in tickets
 	w.hostedPage = serve(t, "127.0.0.1:0", page.Handler(built, func() page.Config {
 		return page.Config{PublishableKey: hostedKey, APIURL: w.api}
 	}))

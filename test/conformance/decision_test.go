@@ -148,7 +148,7 @@ func compare(t *testing.T, reference *node, authenticator *clerkauth.Authenticat
 		t.Errorf("LAXER: %s: we accept it as %s, the reference says %s\n%.300s", token.name, caller.UserID, theirs.Why, token.token)
 		return laxer
 	}
-	name := stricterName(refusal.Reason, token.name)
+	name := sessionStricter.find(refusal.Reason, token.name)
 	if name == "" {
 		t.Errorf("stricter without a name: %s: %s\n%.300s", token.name, refusal.Reason, token.token)
 		return unnamedStricter
@@ -228,6 +228,16 @@ func report(t *testing.T, seed uint64, tokens []minted, counts []map[string]int)
 	for _, token := range tokens {
 		fmt.Fprintln(digest, token.token)
 	}
+	names := make([]string, len(setups))
+	for i, setup := range setups {
+		names[i] = setup.name
+	}
+	t.Logf("%d tokens of seed %d (SHA-256 %.8x), each by %d setups:\n%s", len(tokens), seed, digest.Sum(nil), len(setups), summary(names, counts))
+}
+
+// summary is a table of how often each row occurred, with a column for each
+// setup.
+func summary(setups []string, counts []map[string]int) string {
 	rows := map[string]bool{}
 	for _, count := range counts {
 		for row := range count {
@@ -244,7 +254,7 @@ func report(t *testing.T, seed uint64, tokens []minted, counts []map[string]int)
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
 	for _, setup := range setups {
-		fmt.Fprintf(w, "%s\t", setup.name)
+		fmt.Fprintf(w, "%s\t", setup)
 	}
 	fmt.Fprintln(w)
 	for _, row := range order {
@@ -254,7 +264,7 @@ func report(t *testing.T, seed uint64, tokens []minted, counts []map[string]int)
 		fmt.Fprintf(w, "  %s\n", row)
 	}
 	_ = w.Flush() // into memory
-	t.Logf("%d tokens of seed %d (SHA-256 %.8x), each by %d setups:\n%s", len(tokens), seed, digest.Sum(nil), len(setups), table.String())
+	return table.String()
 }
 
 func newKey(t *testing.T) *rsa.PrivateKey {

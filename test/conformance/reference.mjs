@@ -1,8 +1,9 @@
-// The reference: what @clerk/backend decides on session tokens. Reads one JSON object a line and answers each
-// with one line:
+// The reference: what @clerk/backend decides on tokens. Reads one JSON object a line and answers each with one
+// line:
 //
 //   {"configure": {"secretKey", "apiUrl", "jwtKey", "authorizedParties", "now"}}  ->  {}
 //   {"token"}                                                                    ->  {"accepted", "userId", "sessionId"} or {"why"}
+//   {"token", "acceptsToken"}                                                    ->  the same, with "tokenType", "subject", "scopes", "clientId"
 //   {"call": "users.getUser", "arguments": […]}                                  ->  {"value"} or {"error"}
 import { createClerkClient, verifyToken } from '@clerk/backend';
 import { createInterface } from 'node:readline';
@@ -47,6 +48,33 @@ async function decide(token) {
   }
 }
 
+// What authenticateRequest makes of a token of any kind.
+async function decideKind(token, acceptsToken) {
+  try {
+    const authorization = `Bearer ${token}`;
+    const request = new Request('http://localhost:3001/', { headers: { authorization } });
+    if (request.headers.get('authorization') !== authorization) {
+      return { accepted: false, why: 'does not survive a header' };
+    }
+    const state = await client.authenticateRequest(request, { ...options, acceptsToken });
+    const auth = state.toAuth();
+    if (!state.isAuthenticated || !auth.isAuthenticated) {
+      return { accepted: false, why: `${state.reason}: ${state.message}` };
+    }
+    return {
+      accepted: true,
+      tokenType: auth.tokenType,
+      subject: String(auth.subject ?? auth.userId),
+      userId: auth.userId ? String(auth.userId) : '',
+      sessionId: auth.sessionId ? String(auth.sessionId) : '',
+      scopes: [auth.scopes ?? []].flat().map(String),
+      clientId: String(auth.clientId ?? ''),
+    };
+  } catch (error) {
+    return { accepted: false, why: String(error) };
+  }
+}
+
 async function call(name, args) {
   const [group, method] = name.split('.');
   try {
@@ -61,7 +89,10 @@ async function answer(question) {
   if (question.configure) {
     return configure(question.configure);
   }
-  return question.call ? call(question.call, question.arguments) : decide(question.token);
+  if (question.call) {
+    return call(question.call, question.arguments);
+  }
+  return question.acceptsToken ? decideKind(question.token, question.acceptsToken) : decide(question.token);
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

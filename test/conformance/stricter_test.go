@@ -100,19 +100,27 @@ var stricter = []stricterCase{
 	},
 }
 
-var patterns = func() map[string]*regexp.Regexp {
-	compiled := map[string]*regexp.Regexp{}
-	for _, s := range stricter {
-		compiled[s.name] = regexp.MustCompile(`^(` + s.tokens + `)$`)
-	}
-	return compiled
-}()
+// stricterCases find a case by the name of a token.
+type stricterCases struct {
+	cases    []stricterCase
+	patterns []*regexp.Regexp
+}
 
-// stricterName gives the name of a token that only we refuse, "" if it has
-// none. Of a combination, one variation is enough to be the cause.
-func stricterName(reason clerkauth.Reason, token string) string {
-	for _, s := range stricter {
-		if slices.Contains(s.reasons, reason) && slices.ContainsFunc(strings.Split(token, " + "), patterns[s.name].MatchString) {
+var sessionStricter = compile(stricter)
+
+func compile(cases []stricterCase) stricterCases {
+	c := stricterCases{cases: cases}
+	for _, s := range cases {
+		c.patterns = append(c.patterns, regexp.MustCompile(`^(`+s.tokens+`)$`))
+	}
+	return c
+}
+
+// find gives the name of a token that only we refuse, "" if it has none. Of a
+// combination, one variation is enough to be the cause.
+func (c stricterCases) find(reason clerkauth.Reason, token string) string {
+	for i, s := range c.cases {
+		if slices.Contains(s.reasons, reason) && slices.ContainsFunc(strings.Split(token, " + "), c.patterns[i].MatchString) {
 			return s.name
 		}
 	}

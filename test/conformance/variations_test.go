@@ -24,16 +24,11 @@ func (v variation) subject() string {
 // variations are all of them: each header field and claim in every state, other
 // signatures, other spellings of the same bytes, other kinds of token.
 func variations(k keys, now int64) []variation {
-	var all []variation
-	for _, name := range []string{"alg", "kid", "typ", "cat", "crit", "b64", "cty", "jku", "jwk", "x5c", "zip", "new"} {
-		all = append(all, states("header "+name, name, func(d *draft, change func([]member) []member) { d.header = change(d.header) })...)
-	}
-	for _, name := range []string{
+	all := headerStates()
+	all = append(all, claimStates(
 		"azp", "exp", "iat", "nbf", "iss", "sub", "sid", "sts", "jti", "v", "fva", "fea", "pla", "act", "o", "email", "aud",
 		"org_id", "org_slug", "org_role", "org_permissions", "new",
-	} {
-		all = append(all, states("claim "+name, name, func(d *draft, change func([]member) []member) { d.payload = change(d.payload) })...)
-	}
+	)...)
 	for _, name := range []string{"id", "slg", "rol", "per", "fpm", "new"} {
 		all = append(all, states("claim o."+name, name, func(d *draft, change func([]member) []member) {
 			o := []member{{"id", `"org_1"`}, {"slg", `"one"`}, {"rol", `"admin"`}, {"per", `"manage,read"`}, {"fpm", `"3,2"`}}
@@ -49,6 +44,24 @@ func variations(k keys, now int64) []variation {
 	all = append(all, spellings()...)
 	all = append(all, documents()...)
 	return append(all, kinds(now)...)
+}
+
+// headerStates puts each header field into every state.
+func headerStates() []variation {
+	var all []variation
+	for _, name := range []string{"alg", "kid", "typ", "cat", "crit", "b64", "cty", "jku", "jwk", "x5c", "zip", "new"} {
+		all = append(all, states("header "+name, name, func(d *draft, change func([]member) []member) { d.header = change(d.header) })...)
+	}
+	return all
+}
+
+// claimStates puts each of the claims into every state.
+func claimStates(names ...string) []variation {
+	var all []variation
+	for _, name := range names {
+		all = append(all, states("claim "+name, name, func(d *draft, change func([]member) []member) { d.payload = change(d.payload) })...)
+	}
+	return all
 }
 
 // states puts one member into every state that a member can be in. Of a draft,
