@@ -4,7 +4,10 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
@@ -41,6 +44,7 @@ func ourHandler(s settings) (http.Handler, error) {
 		SecretKey:         s.secretKey,
 		APIURL:            s.apiURL,
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
+		BudgetShare:       s.share,
 		Now:               s.now,
 	}
 	if s.transport != nil {
@@ -50,11 +54,31 @@ func ourHandler(s settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	members, err := clerkauth.NewMembers(options)
-	if err != nil {
-		return nil, err
+	mux := http.NewServeMux()
+	mux.Handle("/", standalone.Handler(authenticator, nil))
+	mux.Handle("GET /organization/members", members(authenticator))
+	return mux, nil
+}
+
+// members lists members on the connection that sign-ins use.
+func members(authenticator *clerkauth.Authenticator) http.HandlerFunc {
+	memberships := &organizationmembership.Client{Backend: authenticator.Backend()}
+	return func(w http.ResponseWriter, r *http.Request) {
+		token, err := clerkauth.BearerToken(r.Header.Get("Authorization"))
+		var caller clerkauth.Caller
+		if err == nil {
+			caller, err = authenticator.Authenticate(r.Context(), token)
+		}
+		if err == nil {
+			params := &organizationmembership.ListParams{OrganizationID: caller.Organization.ID}
+			offset, _ := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
+			params.Offset = &offset
+			_, err = memberships.List(r.Context(), params)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 	}
-	return standalone.Handler(authenticator, nil, standalone.Organization(members)), nil
 }
 
 // maxGuideConnections is for the sake of file descriptors. The guide's handler

@@ -109,7 +109,7 @@ func (sc *scene) start(ctx context.Context, s settings) (*instance, error) {
 
 func (sc *scene) close() {
 	for _, i := range sc.running {
-		i.stop()
+		_ = i.server.Close() // every request is answered
 	}
 	_ = sc.clerk.Close()
 }
