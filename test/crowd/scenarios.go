@@ -13,15 +13,15 @@ import (
 var scenarios = []scenario{
 	{
 		name:  "one user's record fails",
-		users: func(s size) int { return s.oddOthers + 1 }, play: oddUser,
+		users: func(s size) int { return s.oddOthers + 1 }, play: oddUser, together: true,
 	},
 	{
 		name:  "5,000 at once",
-		users: func(s size) int { return s.few }, play: atOnce, alone: true,
+		users: func(s size) int { return s.few }, play: atOnce,
 	},
 	{
 		name:  "20,000 at once",
-		users: func(s size) int { return s.many }, play: atOnce, alone: true,
+		users: func(s size) int { return s.many }, play: atOnce,
 	},
 	{
 		name:  "15,000 a minute, 20 new a second",
@@ -30,11 +30,11 @@ var scenarios = []scenario{
 	},
 	{
 		name:  "Clerk slows down to 1.5 s",
-		users: func(s size) int { return count(s.slowRate, s.slowLasting) }, play: slow,
+		users: func(s size) int { return count(s.slowRate, s.slowLasting) }, play: slow, together: true,
 	},
 	{
 		name:  "the connection to Clerk dies silently",
-		users: func(s size) int { return count(s.silentRate, s.silentLasting) }, play: silent,
+		users: func(s size) int { return count(s.silentRate, s.silentLasting) }, play: silent, together: true,
 	},
 	{
 		name:  "ten instances and their member lists",

@@ -19,7 +19,7 @@ type scenario struct {
 	known func(size) int // how many of them the backend has seen before; nil: none
 	play  func(context.Context, *scene) (outcome, error)
 
-	alone     bool // the backends take turns, because each needs all processors
+	together  bool // the backends play at once, because they leave processors idle
 	fastClock bool // backend and Clerk go by a clock that runs at clockSpeed
 }
 
@@ -44,22 +44,21 @@ type scene struct {
 	running []*instance
 }
 
-// run plays the scenario to the backends.
+// run plays the scenario to the backends, each with a fake Clerk of its own.
 func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outcome, error) {
 	outcomes, errs := make([]outcome, len(backends)), make([]error, len(backends))
-	scenes := make([]*scene, len(backends))
-	for i, b := range backends {
-		sc, err := s.open(ctx, st, b)
-		if err != nil {
-			return nil, err
-		}
-		defer sc.close()
-		scenes[i] = sc
-	}
 	var wg sync.WaitGroup
-	for i, sc := range scenes {
-		wg.Go(func() { outcomes[i], errs[i] = s.play(ctx, sc) })
-		if s.alone {
+	for i, b := range backends {
+		wg.Go(func() {
+			sc, err := s.open(ctx, st, b)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer sc.close()
+			outcomes[i], errs[i] = s.play(ctx, sc)
+		})
+		if !s.together {
 			wg.Wait()
 		}
 	}
@@ -67,7 +66,7 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 	return outcomes, errors.Join(append(errs, ctx.Err())...)
 }
 
-// open makes a scene ready, before the others begin to play.
+// open makes a scene ready to play.
 func (s scenario) open(ctx context.Context, st stage, b backend) (*scene, error) {
 	sc := &scene{client: st.client, size: st.size, backend: b, now: time.Now, admin: st.tokens.admin}
 	if s.fastClock {
@@ -114,10 +113,10 @@ func (sc *scene) close() {
 	_ = sc.clerk.Close()
 }
 
-// clockSpeed is how much faster the fast clock runs, so that 2 minutes take 30
+// clockSpeed is how much faster the fast clock runs, so that 2 minutes take 24
 // seconds. What Clerk needs for an answer and what the network does stay as
 // they are, and so weigh more than they would.
-const clockSpeed = 4
+const clockSpeed = 5
 
 func newClock() func() time.Time {
 	began := time.Now()

@@ -31,8 +31,8 @@ var full = size{
 	active: 15_000, newRate: 20, activeLasting: 2 * time.Minute,
 	slowRate: 200, slowLasting: 8 * time.Second,
 	silentRate: 20, silentLasting: 12 * time.Second,
-	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: 12 * time.Second,
-	restartUsers: 3000, restartRate: 1000, restartLasting: 9 * time.Second,
+	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: 11 * time.Second,
+	restartUsers: 3000, restartRate: 1000, restartLasting: 6 * time.Second,
 }
 
 // count is how many come at a rate a second.
