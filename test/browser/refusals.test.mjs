@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { control, env, eventually, open, profileRequests, says, signIn, useBrowser } from './browser.mjs';
+import { control, env, eventually, open, profileRequests, reload, says, signIn, useBrowser } from './browser.mjs';
 
 useBrowser();
 
@@ -56,9 +56,9 @@ test('Clerk may be away for longer than a token lives', async (t) => {
   await signIn(page);
   await says(page, 'The backend says that you are');
   await page.route(`${env.clerk}/**`, (route) => route.abort());
-  await page.getByText('Clerk has not renewed it yet.').waitFor({ timeout: 60_000 });
+  await page.getByText('Clerk has not renewed it yet.').waitFor();
   await page.unroute(`${env.clerk}/**`);
-  await page.getByText('Clerk’s JavaScript renews it before it expires.').waitFor({ timeout: 60_000 });
+  await page.getByText('Clerk’s JavaScript renews it before it expires.').waitFor();
   await says(page, 'The backend says that you are');
 });
 
@@ -107,7 +107,7 @@ test('a browser that the fake Clerk has forgotten starts anew', async (t) => {
   await signIn(page);
   await page.context().clearCookies({ name: /^__clerk_db_jwt/ });
   await page.context().addCookies([{ name: '__clerk_db_jwt', value: 'dvb_from_before', url: env.page }]);
-  await page.reload();
+  await reload(page);
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
   await signIn(page, 'Grace Hopper');
   await eventually('Grace is known', async () => page.getByText('grace@example.com').first().isVisible());
