@@ -96,11 +96,11 @@ func TestRun(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	if strings.Contains(out.String(), token) {
-		t.Error("the log tells a token")
+		t.Error("the output contains a token")
 	}
 
 	if err := run(ctx, arguments, io.Discard); err == nil || !strings.Contains(err.Error(), "is in use") {
-		t.Errorf("a second one on the same ports: %v", err)
+		t.Errorf("a second run on the same ports: %v", err)
 	}
 	cancel()
 	if err := <-ended; err != nil {

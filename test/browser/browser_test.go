@@ -92,7 +92,7 @@ func start(t *testing.T, at addresses, lifetime time.Duration) world {
 
 	gate := newGate(t, cmp.Or(at.api, "127.0.0.1:0"))
 	w := world{clerk: clerk.URL(), api: localhost(t, gate.address)}
-	handler := page.Handler(built, func() page.Config { return page.ForStandIn(clerk, w.api) })
+	handler := page.Handler(built, func() page.Config { return page.ForFakeClerk(clerk, w.api) })
 	w.page = serve(t, cmp.Or(at.page, "127.0.0.1:0"), handler)
 	w.foreignPage = serve(t, "127.0.0.1:0", handler)
 	clerk.SetPageOrigins(w.page, w.foreignPage) // they read sign-in tickets

@@ -43,12 +43,12 @@ test('a backend that is down is shown as such, and the page recovers by itself',
   assert.equal(loads, 0, 'the page was not loaded again');
 });
 
-test('a stand-in that is not there is shown as such', async (t) => {
+test('a fake Clerk that is not there is shown as such', async (t) => {
   const page = await open(t, { url: 'about:blank' });
   await page.route(`${env.clerk}/**`, (route) => route.abort());
   await page.goto(env.page);
   await page.getByRole('heading', { name: 'Clerk did not load' }).waitFor();
-  await says(page, `The stand-in for Clerk does not answer at ${env.clerk}.`);
+  await says(page, `The fake Clerk does not answer at ${env.clerk}.`);
 });
 
 test('Clerk may be away for longer than a token lives', async (t) => {
@@ -102,7 +102,7 @@ test('a ban ends the session in the open page', async (t) => {
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
 });
 
-test('a browser that the stand-in has forgotten starts anew', async (t) => {
+test('a browser that the fake Clerk has forgotten starts anew', async (t) => {
   const page = await open(t);
   await signIn(page);
   await page.context().clearCookies({ name: /^__clerk_db_jwt/ });

@@ -54,8 +54,12 @@ func ourHandler(s settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	handler, err := standalone.Handler(standalone.Options{Authenticator: authenticator})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/", standalone.Handler(authenticator, nil))
+	mux.Handle("/", handler)
 	mux.Handle("GET /organization/members", members(authenticator))
 	return mux, nil
 }

@@ -1,0 +1,101 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"encore.dev"
+
+	"encore.app/auth/clerkauth"
+)
+
+// Settings are the secret and the config of the service auth, as written.
+type Settings struct {
+	Environment encore.EnvironmentMeta
+	BuiltFor    string // see Start
+	SecretKey   string
+
+	AuthorizedParties []string
+	Issuer            string
+	JWTKey            string
+	AcceptsToken      []string
+
+	// Durations in Go's notation, such as "90s". "0s" means none.
+	KeysMaxAge       string
+	KeysStaleIfError string
+	UserMaxAge       string
+	UserStaleIfError string
+
+	BudgetShare float64
+}
+
+// Options returns the options of the authenticator, or an error that says what
+// to write and where. On a developer's machine the environment's variables win.
+func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
+	o := clerkauth.Options{
+		SecretKey:         s.SecretKey,
+		JWTKey:            s.JWTKey,
+		AuthorizedParties: s.AuthorizedParties,
+		Issuer:            s.Issuer,
+		BudgetShare:       s.BudgetShare,
+	}
+	for _, name := range s.AcceptsToken {
+		o.AcceptsToken = append(o.AcceptsToken, clerkauth.TokenType(name))
+	}
+	for _, d := range []struct {
+		name  string
+		value string
+		into  *time.Duration
+	}{
+		{"KeysMaxAge", s.KeysMaxAge, &o.KeysMaxAge},
+		{"KeysStaleIfError", s.KeysStaleIfError, &o.KeysStaleIfError},
+		{"UserMaxAge", s.UserMaxAge, &o.UserMaxAge},
+		{"UserStaleIfError", s.UserStaleIfError, &o.UserStaleIfError},
+	} {
+		value, err := time.ParseDuration(d.value)
+		if err != nil || value < 0 {
+			return o, fmt.Errorf("auth/config.cue: %s: %q is not a duration such as \"90s\"", d.name, d.value)
+		}
+		if value == 0 {
+			value = -1 // none; 0 is the default for clerkauth
+		}
+		*d.into = value
+	}
+	if Local && s.Environment.Cloud == encore.CloudLocal {
+		o.ReadEnvironment()
+	}
+	if o.SecretKey == "" {
+		return o, errors.New("the secret ClerkSecretKey is not set: run `encore secret set --type dev,local ClerkSecretKey`" +
+			" (or prod), or write it to .secrets.local.cue")
+	}
+	if len(o.AuthorizedParties) == 0 {
+		log.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
+	}
+	return o, nil
+}
+
+// Authenticator returns the authenticator of an app. A deployed app that was
+// built or started wrongly ends here, with a line that says what to write and
+// where: see [Start].
+func (s *Settings) Authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
+	a, err := s.authenticator(observer, log)
+	if err != nil && !Local {
+		exit(err, log)
+	}
+	return a, err
+}
+
+func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
+	if !Local {
+		if err := s.checkStart(log); err != nil {
+			return nil, err
+		}
+	}
+	options, err := s.Options(log)
+	if err != nil {
+		return nil, err
+	}
+	options.Observer = observer
+	return clerkauth.New(options)
+}
