@@ -56,7 +56,9 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 				return
 			}
 			defer sc.close()
+			stop := watch()
 			outcomes[i], errs[i] = s.play(ctx, sc)
+			outcomes[i].late = stop()
 		})
 		if !s.together {
 			wg.Wait()
@@ -64,6 +66,34 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 	}
 	wg.Wait()
 	return outcomes, errors.Join(append(errs, ctx.Err())...)
+}
+
+// tooLate is a delay that other work on this machine explains and a crowd does
+// not. It is long beside the 2.5 s after which a call to Clerk counts as failed,
+// so refusals then say nothing about the backend.
+const tooLate = 500 * time.Millisecond
+
+// watch measures until stop is called how late a timer fires at worst.
+func watch() (stop func() time.Duration) {
+	const interval = 20 * time.Millisecond
+	done, late := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var worst time.Duration
+		for {
+			due := time.Now().Add(interval)
+			select {
+			case <-time.After(interval):
+				worst = max(worst, time.Since(due))
+			case <-done:
+				late <- worst
+				return
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(done)
+		return <-late
+	}
 }
 
 // open makes a scene ready to play.
