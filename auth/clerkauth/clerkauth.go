@@ -182,6 +182,9 @@ func (a *Authenticator) authenticate(ctx context.Context, sessionToken string) (
 	if err != nil {
 		return Caller{}, err
 	}
+	if !a.keys.failing() {
+		until = time.Time{} // no wait was in vain
+	}
 	caller := v.caller.clone()
 	if caller.UserID != "" && !v.hasEmail {
 		user, err := a.users.find(ctx, until, caller.UserID, v.validity.issuedAt)
@@ -239,7 +242,7 @@ func (o *Options) complete() error {
 	}
 	o.APIURL = strings.TrimRight(o.APIURL, "/")
 	if strings.HasSuffix(o.Issuer, "/") {
-		return fmt.Errorf("Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
+		return fmt.Errorf("there is a slash at the end of Issuer: write %q", strings.TrimRight(o.Issuer, "/"))
 	}
 	if o.BudgetShare == 0 {
 		o.BudgetShare = defaultBudgetShare
