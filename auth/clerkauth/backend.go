@@ -38,12 +38,12 @@ func newBackend(o Options) *Backend {
 // Call implements [clerk.Backend]. Its error is an [*Error], or an [*APIError]
 // if Clerk refuses the thing asked for. It ends with ctx.
 func (b *Backend) Call(ctx context.Context, req *clerk.APIRequest, into clerk.ResponseReader) error {
-	return b.call(ctx, owner(req), req, into)
+	return b.call(ctx, classOther, owner(req), req, into)
 }
 
 // call is Call for an owner, who alone waits after a failure. Without one ("")
 // nobody does.
-func (b *Backend) call(ctx context.Context, owner string, req *clerk.APIRequest, into clerk.ResponseReader) error {
+func (b *Backend) call(ctx context.Context, purpose class, owner string, req *clerk.APIRequest, into clerk.ResponseReader) error {
 	if failure := b.outage.blocked(); failure != nil {
 		return failure
 	}
@@ -54,7 +54,7 @@ func (b *Backend) call(ctx context.Context, owner string, req *clerk.APIRequest,
 			return failure
 		}
 	}
-	if !b.budget.takeSoon(ctx, classOther) {
+	if !b.budget.takeSoon(ctx, purpose) {
 		return errBudget
 	}
 	err := b.connection.call(ctx, req, into)

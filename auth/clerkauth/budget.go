@@ -36,6 +36,9 @@ const (
 	classSignIn  class = "sign_in" // somebody waits who is not known yet
 	classRefresh class = "refresh" // nobody waits: a stale record serves
 	classOther   class = "other"   // not about who is calling
+
+	classMachine class = "machine"        // a machine waits whose secret Clerk knew
+	classUnknown class = "unknown_secret" // somebody waits with a secret that anybody may have made up
 )
 
 // leaves is how many tokens of a full bucket a class leaves to those above it.
@@ -43,8 +46,12 @@ func (c class) leaves(burst int) int {
 	switch c {
 	case classSignIn:
 		return 0
+	case classMachine:
+		return burst / 4
 	case classRefresh:
 		return burst / 2
+	case classUnknown:
+		return burst * 7 / 8
 	}
 	return burst * 3 / 4
 }
@@ -58,7 +65,7 @@ type budget struct {
 	now    func() time.Time
 	counts counts
 
-	waiting atomic.Int64 // calls in takeSoon
+	waiting map[class]*atomic.Int64 // calls in takeSoon
 
 	mu          sync.Mutex
 	limiter     *rate.Limiter
@@ -69,7 +76,10 @@ func newBudget(o Options) *budget {
 	calls := budgetCalls(o)
 	burst := max(1, math.Floor(calls/11))
 	perSecond := (calls - burst) / limitWindow.Seconds()
-	return &budget{now: o.Now, counts: counts{o.Observer}, limiter: rate.NewLimiter(rate.Limit(perSecond), int(burst))}
+	return &budget{
+		now: o.Now, counts: counts{o.Observer}, limiter: rate.NewLimiter(rate.Limit(perSecond), int(burst)),
+		waiting: map[class]*atomic.Int64{classMachine: {}, classOther: {}, classUnknown: {}},
+	}
 }
 
 // budgetCalls is how many calls this process may make in ten seconds.
@@ -112,8 +122,9 @@ func (b *budget) takeSoon(ctx context.Context, c class) bool {
 }
 
 func (b *budget) waitFor(ctx context.Context, c class, delay time.Duration) (taken bool) {
-	defer b.waiting.Add(-1)
-	if b.waiting.Add(1) > maxWaiting {
+	waiting := b.waiting[c]
+	defer waiting.Add(-1)
+	if waiting.Add(1) > maxWaiting {
 		return false
 	}
 	timeout := time.NewTimer(maxTokenWait)

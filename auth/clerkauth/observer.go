@@ -42,8 +42,9 @@ const (
 	CountStale Counter = "stale"
 
 	// CountBudget counts calls that were not made because the share of Clerk's
-	// rate limit was used up, by "sign_in", "refresh" or "other". A refresh is
-	// tried again later; the other two were answered with an error.
+	// rate limit was used up, by "sign_in", "refresh", "machine",
+	// "unknown_secret" or "other". A refresh is tried again later; the others
+	// were answered with an error.
 	CountBudget Counter = "budget_refusals"
 )
 

@@ -37,9 +37,9 @@ func genuineTokens(t *testing.T, clerk *fakeclerk.Server, now int64) []variation
 		add(name, func(d *draft) { d.rewrite = append(d.rewrite, func(string) string { return token }) })
 	}
 
-	made("token of the stand-in", "user_ada")
-	made("token of the stand-in, with an organization", "user_ada", fakeclerk.ActiveOrganization("org_analytical"))
-	made("token of the stand-in, of a user without an address", "user_noemail")
+	made("token of the fake Clerk", "user_ada")
+	made("token of the fake Clerk, with an organization", "user_ada", fakeclerk.ActiveOrganization("org_analytical"))
+	made("token of the fake Clerk, of a user without an address", "user_noemail")
 
 	claims("organization", "o", usual["o"], "fea", usual["fea"], "pla", usual["pla"])
 	claims("organization without features", "o", `{"id":"org_1","slg":"one","rol":"member"}`)

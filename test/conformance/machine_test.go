@@ -65,7 +65,7 @@ func TestMachineDecision(t *testing.T) {
 			})
 			authenticator, err := clerkauth.New(clerkauth.Options{
 				SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: jwtKey, AuthorizedParties: parties,
-				AcceptsToken: setup.accepts, Now: func() time.Time { return instant },
+				AcceptsToken: setup.accepts, BudgetShare: 1000, Now: func() time.Time { return instant },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -257,8 +257,80 @@ func machineJWTs(t *testing.T, k keys) []minted {
 	return tokens
 }
 
-// opaqueTokens are secrets that the fake Clerk knows, and others.
+// opaqueTokens are secrets that the fake Clerk knows, in every state, and
+// others that look like them.
 func opaqueTokens(t *testing.T, clerk *fakeclerk.Server) []minted {
 	t.Helper()
-	return nil
+	var tokens []minted
+	prefixes := map[string]string{fakeclerk.TypeAPIKey: "ak_", fakeclerk.TypeM2MToken: "mt_", fakeclerk.TypeOAuthToken: "oat_"}
+	for _, tokenType := range []string{fakeclerk.TypeAPIKey, fakeclerk.TypeM2MToken, fakeclerk.TypeOAuthToken} {
+		// The secret's text comes from the name, so that it is the same each time.
+		issue := func(name string, token fakeclerk.MachineToken) string {
+			token.Type = tokenType
+			token.Token = prefixes[tokenType] + fmt.Sprintf("%x", sha256.Sum256([]byte(tokenType+name)))
+			issued, err := clerk.AddMachineToken(token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens = append(tokens, minted{name + " of the type " + tokenType, issued.Token})
+			return issued.Token
+		}
+		subject := "user_ada"
+		if tokenType == fakeclerk.TypeM2MToken {
+			subject = "mch_1"
+		}
+		good := issue(genuine+"secret", fakeclerk.MachineToken{Subject: subject, Scopes: []string{"a", "b"}})
+		issue(genuine+"secret without scopes", fakeclerk.MachineToken{Subject: subject})
+		issue(genuine+"secret with claims", fakeclerk.MachineToken{Subject: subject, Claims: map[string]any{"sub": "user_boss", "revoked": true}})
+		issue(genuine+"secret that expires", fakeclerk.MachineToken{Subject: subject, ExpiresAt: instant.Add(time.Second)})
+		issue("secret: revoked", fakeclerk.MachineToken{Subject: subject, Revoked: true})
+		issue("secret: expired now", fakeclerk.MachineToken{Subject: subject, ExpiresAt: instant})
+		issue("secret: expired long ago", fakeclerk.MachineToken{Subject: subject, ExpiresAt: instant.Add(-time.Hour)})
+		for _, other := range []string{"user_ada", "org_analytical", "mch_1", "user_", "sess_1", "x", ""} {
+			issue("secret: subject "+other, fakeclerk.MachineToken{Subject: other})
+		}
+		for _, l := range lookAlikes(prefixes[tokenType], good) {
+			tokens = append(tokens, minted{"secret: " + l.name + " of the type " + tokenType, l.token})
+		}
+	}
+	return tokens
+}
+
+// lookAlikes are no secrets of Clerk's, although they resemble a good one.
+func lookAlikes(prefix, good string) []minted {
+	rest := strings.TrimPrefix(good, prefix)
+	all := []minted{
+		{"in capital letters", strings.ToUpper(good)},
+		{"without a prefix", rest},
+		{"with a prefix alone", prefix},
+		{"with its prefix twice", prefix + good},
+		{"with another scheme", "Bearer " + good},
+		{"without an underscore", strings.Replace(good, "_", "", 1)},
+		{"with a hyphen", strings.Replace(good, "_", "-", 1)},
+		{"after a letter", "x" + good},
+		{"with a dot", prefix + "." + rest},
+		{"as a JWT", prefix + rest + "." + rest + "." + rest},
+		{"as the header of a JWT", prefix + "." + rest + "." + rest},
+		{"cut", good[:len(good)-1]},
+		{"with a character more", good + "0"},
+		{"twice", good + " " + good},
+		{"twice with a comma", good + "," + good},
+		{"in quotes", `"` + good + `"`},
+		{"in percent encoding", strings.Replace(good, "_", "%5F", 1)},
+		{"with a NUL", good + "\x00"},
+		{"with an umlaut", good + "ä"},
+		{"with a full-width underscore", strings.Replace(good, "_", "\uff3f", 1)},
+		{"that is long", prefix + strings.Repeat("a", 600)},
+		{"that is short", prefix + "a"},
+		{"that is unknown", prefix + strings.Repeat("0", 64)},
+		{"with a query", good + "?x=1"},
+		{"with a path", good + "/../x"},
+		{"in JSON", good + `","revoked":false,"x":"`},
+	}
+	for _, other := range []string{"ak_", "mt_", "oat_", "sk_", "mch_", "org_a_api_key_", "user_", "Ak_", "ak"} {
+		if other != prefix {
+			all = append(all, minted{"with the prefix " + other, other + rest}, minted{"with the prefix " + other + " before it", other + good})
+		}
+	}
+	return all
 }

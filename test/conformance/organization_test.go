@@ -121,7 +121,7 @@ func grants(t *testing.T, js *node, question any) granted {
 	return g
 }
 
-// both starts a stand-in for Clerk and the two who judge its tokens.
+// both starts a fake Clerk for Clerk and the two who judge its tokens.
 func both(t *testing.T) (*fakeclerk.Server, *node, *clerkauth.Authenticator) {
 	t.Helper()
 	js := startNode(t, "organization.mjs")
@@ -364,9 +364,9 @@ func TestOddTokensNeverGrantMore(t *testing.T) {
 	}
 }
 
-// TestClerkAcceptsTheStandInsWebhooks lets @clerk/backend's verifyWebhook judge
-// what the stand-in sends, as it is sent.
-func TestClerkAcceptsTheStandInsWebhooks(t *testing.T) {
+// TestClerkAcceptsTheFakeClerksWebhooks lets @clerk/backend's verifyWebhook judge
+// what the fake Clerk sends, as it is sent.
+func TestClerkAcceptsTheFakeClerksWebhooks(t *testing.T) {
 	js := startNode(t, "organization.mjs")
 	type delivery struct {
 		header http.Header

@@ -30,8 +30,18 @@ var stricterMachine = []stricterCase{
 		"the reference does not look at the category of an OAuth access token",
 	},
 	{
+		"a secret that was revoked or has expired", []clerkauth.Reason{clerkauth.ReasonRevoked, clerkauth.ReasonExpired},
+		`(revoked|expired .*) of the type .*`,
+		"the reference does not read what the answer says of that, and relies on its status",
+	},
+	{
+		"a secret of the wrong subject", []clerkauth.Reason{clerkauth.ReasonInvalidSubject},
+		`subject .* of the type .*`,
+		"Clerk's API keys belong to users, organizations and machines, M2M tokens to machines and OAuth access tokens to users",
+	},
+	{
 		"two tokens", []clerkauth.Reason{clerkauth.ReasonMalformed},
-		`token twice`,
+		`token twice|twice of the type .*`,
 		"the reference takes the first word after the scheme, and ignores the rest",
 	},
 }
