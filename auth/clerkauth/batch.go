@@ -157,8 +157,8 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 
 // hung ends a batch that got no answer in time. A record may be the reason. To
 // divide the batch step by step would take longer than anybody waits: its ids
-// travel in batches of a tenth of the size from now on, until they are answered.
-// That is at once if it is not Clerk as a whole that hangs.
+// travel in batches of a tenth of the size from now on, until they are
+// answered. That is at once if it is not Clerk as a whole that hangs.
 func (l *loader) hung(batch []*load, t ticket, failure *Error) {
 	limit := max(len(batch)/10, 1)
 	for _, ld := range batch {
@@ -253,8 +253,9 @@ func (l *loader) get(ld *load, startedAt time.Time) error {
 	return nil
 }
 
-// list loads many users. One whose record cannot be read fails alone. One who is
-// left out is asked for alone: Clerk does not promise that a list is complete.
+// list loads many users. One whose record cannot be read fails alone. One who
+// is left out is asked for alone: Clerk does not promise that a list is
+// complete.
 func (l *loader) list(batch []*load, startedAt time.Time) error {
 	req := clerk.NewAPIRequest(http.MethodGet, "/users")
 	params := &user.ListParams{ListParams: clerk.ListParams{Limit: clerk.Int64(maxBatch)}}

@@ -275,8 +275,8 @@ func TestOddRecordsInABatch(t *testing.T) {
 	}
 }
 
-// TestRefreshesLeaveRoomForSignIns: everybody's record is stale at once, and new
-// users arrive among them.
+// TestRefreshesLeaveRoomForSignIns: everybody's record is stale at once, and
+// new users arrive among them.
 func TestRefreshesLeaveRoomForSignIns(t *testing.T) {
 	t.Parallel()
 	offset := new(atomic.Int64)
@@ -307,8 +307,8 @@ func TestRefreshesLeaveRoomForSignIns(t *testing.T) {
 	}
 }
 
-// TestCrowdWhileClerkHangs: all are answered once the first call has hung for as
-// long as a call may, and Clerk is not asked for each.
+// TestCrowdWhileClerkHangs: all are answered once the first call has hung for
+// as long as a call may, and Clerk is not asked for each.
 func TestCrowdWhileClerkHangs(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
@@ -355,8 +355,8 @@ func TestRecordThatMakesClerkHang(t *testing.T) {
 	}
 }
 
-// TestOtherCallsCostNoSignIn: somebody asks for 1,500 pages of an organization's
-// members in no time.
+// TestOtherCallsCostNoSignIn: somebody asks for 1,500 pages of an
+// organization's members in no time.
 func TestOtherCallsCostNoSignIn(t *testing.T) {
 	c := newCrowd(t)
 	strangers := c.tokens(t, 200)

@@ -31,9 +31,9 @@ const (
 // algorithm is the only one with which Clerk signs session tokens.
 const algorithm = "RS256"
 
-// publicKey is one key of the JWKS. Its address is its identity: a refreshed set
-// keeps the publicKey of a key that did not change, so that a token verified
-// with a key that is gone can be recognized.
+// publicKey is one key of the JWKS. Its address is its identity: a refreshed
+// set keeps the publicKey of a key that did not change, so that a token
+// verified with a key that is gone can be recognized.
 type publicKey struct{ jwk *clerk.JSONWebKey }
 
 func (k *publicKey) equal(other *clerk.JSONWebKey) bool {

@@ -53,19 +53,19 @@ type load struct {
 	absent   bool      // a list left it out
 }
 
-// loader loads users in batches. A user who is not known joins the next batch. A
-// batch leaves as soon as fewer than maxSignInCalls are in flight: a single user
-// waits for nothing, and a crowd leaves by the hundred. Refreshes ride along, or
-// leave by themselves once 100 of them wait or about a second has passed. The
-// loader has no goroutine while there is nothing to load.
+// loader loads users in batches. A user who is not known joins the next batch.
+// A batch leaves as soon as fewer than maxSignInCalls are in flight: a single
+// user waits for nothing, and a crowd leaves by the hundred. Refreshes ride
+// along, or leave by themselves once 100 of them wait or about a second has
+// passed. The loader has no goroutine while there is nothing to load.
 type loader struct {
 	connection *connection
 	budget     *budget
 	outage     *outage
 	failures   *failures // by user id
-	// suspects are ids that were in a batch for which Clerk gave no answer, with
-	// the size of the batches in which they may travel until they get one. An id
-	// whose record makes Clerk hang is soon alone.
+	// suspects are ids that were in a batch for which Clerk gave no answer,
+	// with the size of the batches in which they may travel until they get one.
+	// An id whose record makes Clerk hang is soon alone.
 	suspects *otter.Cache[string, int]
 	counts   counts
 	now      func() time.Time
@@ -214,9 +214,9 @@ func (l *loader) startRefreshes() {
 }
 
 // wait returns the user of a load. A request waits in the queue for up to
-// maxQueueTime, and once its call is out for the answer, which has a deadline. A
-// request that has waited in vain for another call before has less time once its
-// call is out: what is left until the given time, zero for no such request.
+// maxQueueTime, and once its call is out for the answer, which has a deadline.
+// A request that has waited in vain for another call before has less time once
+// its call is out: what is left until the given time, zero for no such request.
 func (l *loader) wait(ctx context.Context, until time.Time, ld *load) (userRecord, error) {
 	var left chan struct{}
 	var rest time.Duration
