@@ -109,8 +109,8 @@ func TestCallInARowWaitsForItsToken(t *testing.T) {
 	cancel()
 	for b.takeSoon(ended, classOther) {
 	}
-	if n := b.waiting[classOther].Load(); n != 0 {
-		t.Errorf("%d calls wait", n)
+	if waiting := b.waiting[classOther].Load(); waiting != 0 {
+		t.Errorf("%d calls wait", waiting)
 	}
 }
 
