@@ -194,6 +194,9 @@ func (a *Authenticator) authenticate(ctx context.Context, token string) (Caller,
 	if err != nil {
 		return Caller{}, err
 	}
+	if !a.keys.failing() {
+		until = time.Time{} // no wait was in vain
+	}
 	caller := v.caller.clone()
 	if !v.hasEmail {
 		if err := a.findUser(ctx, until, &caller, v.validity.issuedAt); err != nil {
@@ -282,7 +285,7 @@ func (o *Options) complete() error {
 	}
 	o.APIURL = strings.TrimRight(o.APIURL, "/")
 	if strings.HasSuffix(o.Issuer, "/") {
-		return fmt.Errorf("Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
+		return fmt.Errorf("there is a slash at the end of Issuer: write %q", strings.TrimRight(o.Issuer, "/"))
 	}
 	if o.BudgetShare == 0 {
 		o.BudgetShare = defaultBudgetShare
