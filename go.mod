@@ -5,9 +5,11 @@ go 1.26
 require (
 	encore.dev v1.52.1
 	github.com/clerk/clerk-sdk-go/v2 v2.4.2
+	github.com/felixge/httpsnoop v1.1.0
 	github.com/go-jose/go-jose/v3 v3.0.4
 	github.com/go-json-experiment/json v1.27.2
 	github.com/maypok86/otter/v2 v2.4.0
+	github.com/rs/cors v1.11.1
 	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
 	golang.org/x/net v0.58.0
 	golang.org/x/time v0.15.0

@@ -1,15 +1,17 @@
 // Package auth decides who is calling: it holds the auth handler that Encore
-// runs before every endpoint marked auth. Other services ask it with Caller.
+// runs before every endpoint marked auth. Other services call [Caller] or
+// [Require] to learn who calls and what they may do.
 package auth
 
 import (
 	"context"
+	"sync"
 
 	"encore.dev"
 	"encore.dev/beta/auth"
-	"encore.dev/beta/errs"
 	"encore.dev/rlog"
 
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 )
 
@@ -28,15 +30,32 @@ type Service struct {
 
 // initService is run by Encore when the service starts. An error stops the app.
 func initService() (*Service, error) {
-	options, err := authenticatorOptions(encore.Meta().Environment)
+	a, err := authenticator()
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := clerkauth.New(options)
+	return &Service{authenticator: a}, nil
+}
+
+// authenticator is the one of this process. Services that ask Clerk share its
+// connection, and with it one budget under Clerk's rate limit.
+var authenticator = sync.OnceValues(func() (*clerkauth.Authenticator, error) {
+	options, err := settings(encore.Meta().Environment).Options(Log{})
 	if err != nil {
 		return nil, err
 	}
-	return &Service{authenticator: authenticator}, nil
+	options.Observer = observer{}
+	return clerkauth.New(options)
+})
+
+// Backend returns the connection to Clerk's Backend API, on which every client
+// of Clerk's Go SDK works. Its calls never take from those that sign users in.
+func Backend() (*clerkauth.Backend, error) {
+	a, err := authenticator()
+	if err != nil {
+		return nil, err
+	}
+	return a.Backend(), nil
 }
 
 // Params is what Encore takes from a request for the auth handler.
@@ -44,7 +63,7 @@ type Params struct {
 	Authorization string `header:"Authorization" encore:"sensitive"`
 }
 
-// Data is what the auth handler knows of a signed-in caller.
+// Data is what the auth handler learns of a signed-in caller.
 type Data struct {
 	clerkauth.Caller
 }
@@ -57,46 +76,59 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 	// the endpoint's request. They are the same headers.
 	encore.CurrentRequest().Headers.Del("Authorization")
 
-	token, err := clerkauth.BearerToken(p.Authorization)
+	caller, err := access.Authenticate(ctx, s.authenticator, p.Authorization, Log{})
 	if err != nil {
-		return "", nil, toEncore(err)
+		return "", nil, err
 	}
-	caller, err := s.authenticator.Authenticate(ctx, token)
-	if err != nil {
-		return "", nil, toEncore(err)
-	}
-	return auth.UID(caller.UserID), &Data{Caller: caller}, nil
+	return auth.UID(caller.Subject), &Data{Caller: *caller}, nil
 }
 
-// Caller gives the signed-in caller of the current request, or an error with
-// the code Unauthenticated. In an endpoint marked auth that happens only when
-// another service calls it on nobody's behalf.
-func Caller() (*Data, error) {
+// Caller returns the signed-in caller of the current request: a person, unless
+// tags of the endpoint say that it takes other callers (see the package callers).
+// The error has the code Unauthenticated where nobody is signed in; in an
+// endpoint marked auth that happens only when another service calls it on
+// nobody's behalf.
+func Caller() (*clerkauth.Caller, error) {
 	data, ok := auth.Data().(*Data)
 	if !ok {
-		return nil, &errs.Error{Code: errs.Unauthenticated, Message: clerkauth.Unauthenticated.Message()}
+		return nil, access.Unauthenticated()
 	}
-	return data, nil
+	if data.TokenType != clerkauth.SessionToken {
+		// The middleware of the package callers has asked the same, unless an
+		// app that took over this package left it out.
+		if api := encore.CurrentRequest().API; api != nil && api.Exposed {
+			if err := access.Admit(&data.Caller, access.Accepted(api.Tags), Log{}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &data.Caller, nil
 }
 
-// toEncore gives the answer for a request that was refused, and logs why. The
-// code decides more than the status: on a public endpoint, Encore goes on after
-// Unauthenticated as for a signed-out caller, and after no other code.
-func toEncore(err error) error {
-	e := clerkauth.AsError(err)
-	code := errs.Internal
-	switch e.Kind {
-	case clerkauth.Unauthenticated:
-		code = errs.Unauthenticated
-		rlog.Info("not signed in", "reason", e.Reason)
-	case clerkauth.Unavailable:
-		code = errs.Unavailable
-		rlog.Warn("Clerk is unavailable", "reason", e.Reason, "cause", e.Error())
-	case clerkauth.Canceled:
-		code = errs.Canceled
-	default:
-		rlog.Error("Clerk refuses this backend: set the secret ClerkSecretKey to the secret key of your Clerk instance",
-			"reason", e.Reason, "cause", e.Error())
+// Require is [Caller] for an endpoint that not every caller may use. It is the
+// line with which the endpoint says what a caller must have:
+//
+//	caller, err := auth.Require(clerkauth.Role("org:admin"))
+//
+// A caller who lacks something gets the code PermissionDenied (403). If only a
+// recent verification is lacking, the error's details hold what Clerk's
+// useReverification looks for.
+func Require(requirements ...clerkauth.Requirement) (*clerkauth.Caller, error) {
+	caller, err := Caller()
+	if err != nil {
+		return nil, err
 	}
-	return &errs.Error{Code: code, Message: e.Kind.Message()}
+	if err := access.Require(caller, Log{}, requirements...); err != nil {
+		return nil, err
+	}
+	return caller, nil
 }
+
+// Log is Encore's log as plain Go packages take it. Its lines belong to the
+// request that is being served.
+type Log struct{}
+
+// Info, Warn and Error implement [access.Logger].
+func (Log) Info(message string, keysAndValues ...any)  { rlog.Info(message, keysAndValues...) }
+func (Log) Warn(message string, keysAndValues ...any)  { rlog.Warn(message, keysAndValues...) }
+func (Log) Error(message string, keysAndValues ...any) { rlog.Error(message, keysAndValues...) }

@@ -7,14 +7,14 @@ package auth
 import (
 	"log"
 	"os"
-	"strings"
 	"testing"
+	"time"
 
 	"encore.dev"
 	"encore.dev/beta/errs"
-	"encore.dev/config"
 	"encore.dev/et"
 
+	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 )
 
@@ -41,11 +41,22 @@ func token(t *testing.T, user string, options ...fakeclerk.TokenOption) string {
 	return token
 }
 
-func TestAuthHandler(t *testing.T) {
-	service, err := initService()
+// newService returns a service that remembers nothing yet.
+func newService(t *testing.T) *Service {
+	t.Helper()
+	options, err := settings(encore.Meta().Environment).Options(Log{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	a, err := clerkauth.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Service{authenticator: a}
+}
+
+func TestAuthHandler(t *testing.T) {
+	service := newService(t)
 	good := token(t, "user_ada")
 	for _, test := range []struct {
 		name, authorization string
@@ -76,12 +87,9 @@ func TestClerkFailing(t *testing.T) {
 		status int
 		code   errs.ErrCode
 	}{{500, errs.Unavailable}, {429, errs.Unavailable}, {401, errs.Internal}} {
-		service, err := initService()
-		if err != nil {
-			t.Fatal(err)
-		}
+		service := newService(t)
 		clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: test.status})
-		_, _, err = service.AuthHandler(t.Context(), &Params{Authorization: "Bearer " + token(t, "user_ada")})
+		_, _, err := service.AuthHandler(t.Context(), &Params{Authorization: "Bearer " + token(t, "user_ada")})
 		clerk.ClearFaults()
 		if errs.Code(err) != test.code {
 			t.Errorf("Clerk answers %d: got %v, want %v", test.status, err, test.code)
@@ -89,33 +97,27 @@ func TestClerkFailing(t *testing.T) {
 	}
 }
 
-func TestRefusesToStart(t *testing.T) {
-	local := encore.EnvironmentMeta{Cloud: encore.CloudLocal, Type: encore.EnvDevelopment}
-	production := encore.EnvironmentMeta{Cloud: encore.CloudAWS, Type: encore.EnvProduction}
-	defer func(configured config.Values[string]) { cfg.AuthorizedParties = configured }(cfg.AuthorizedParties)
-	cfg.AuthorizedParties = func() []string { return nil }
+func TestSettings(t *testing.T) {
 	secrets.ClerkSecretKey = "sk_live_x"
+	defer func() { secrets.ClerkSecretKey = "" }()
+	et.SetCfg(cfg.UserMaxAge, "7s")
+	options, err := settings(encore.EnvironmentMeta{Cloud: encore.CloudAWS, Type: encore.EnvDevelopment}).Options(Log{})
+	if err != nil || options.SecretKey != "sk_live_x" || options.UserMaxAge != 7*time.Second || options.KeysMaxAge != 5*time.Minute {
+		t.Errorf("got %+v, %v", options, err)
+	}
+}
 
-	if _, err := authenticatorOptions(production); err == nil || !strings.Contains(err.Error(), "AuthorizedParties") {
-		t.Errorf("production without authorized parties: %v", err)
+// Encore records the headers of an endpoint's request in its trace. The token
+// stays out because the auth handler's request has the same header map.
+func TestTokenIsTakenOffTheRequest(t *testing.T) {
+	service := newService(t)
+	header := encore.CurrentRequest().Headers
+	if header == nil {
+		t.Skip("this test's request has no headers")
 	}
-	cfg.AuthorizedParties = func() []string { return []string{"https://app.example.com"} }
-	options, err := authenticatorOptions(production)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if options.APIURL != "" || options.SecretKey != "sk_live_x" {
-		t.Errorf("a deployed app is pointed elsewhere by its environment: %+v", options)
-	}
-	secrets.ClerkSecretKey = ""
-	if _, err := authenticatorOptions(production); err == nil || !strings.Contains(err.Error(), "encore secret set") {
-		t.Errorf("without a secret key: %v", err)
-	}
-	if options, err = authenticatorOptions(local); err != nil || options.APIURL != clerk.URL() || options.SecretKey != clerk.SecretKey() {
-		t.Errorf("locally: %+v, %v", options, err)
-	}
-	et.SetCfg(cfg.UserMaxAge, "soon")
-	if _, err := authenticatorOptions(local); err == nil || !strings.Contains(err.Error(), "UserMaxAge") {
-		t.Errorf("a duration in words: %v", err)
+	header.Set("Authorization", "Bearer x")
+	_, _, _ = service.AuthHandler(t.Context(), &Params{Authorization: "Bearer x"})
+	if encore.CurrentRequest().Headers.Get("Authorization") != "" {
+		t.Error("the token is still in the request's headers")
 	}
 }

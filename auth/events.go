@@ -2,23 +2,55 @@ package auth
 
 import (
 	"context"
+	"time"
 
-	"encore.dev/pubsub"
-
-	"encore.app/webhooks"
-	"encore.app/webhooks/clerkevent"
+	"encore.app/auth/clerkauth"
 )
 
-var _ = pubsub.NewSubscription(webhooks.Events, "auth-revoke", pubsub.SubscriptionConfig[*clerkevent.Event]{
-	Handler: pubsub.MethodHandler((*Service).Revoke),
-})
+// The endpoints below are how other services pass on what Clerk said, by a
+// webhook as a rule. Each may be called twice, late and in any order. They act
+// on this instance: others learn of a change when what they remember ends,
+// within a minute.
 
-// Revoke turns away users who were deleted, banned or signed out, from their
-// next request on, and drops what is remembered of users who changed. Of several
-// instances, one gets the event; the others come to know within a minute (see
-// [clerkauth.Authenticator.ForgetUser] for how to tell them all). An event that
-// is delivered twice changes nothing the second time.
-func (s *Service) Revoke(ctx context.Context, event *clerkevent.Event) error {
-	event.TellRevoker(s.authenticator)
+// UserUpdated stores what Clerk said of a user, unless something newer is known.
+// A banned user is refused from the next request on.
+//
+//encore:api private sensitive
+func UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
+	a, err := authenticator()
+	if err != nil {
+		return err
+	}
+	a.StoreUser(*user)
+	return nil
+}
+
+// Ended is a user or a session that is over.
+type Ended struct {
+	ID string
+	At time.Time // by Clerk's clock
+}
+
+// UserDeleted refuses a deleted user from the next request on.
+//
+//encore:api private
+func UserDeleted(ctx context.Context, user *Ended) error {
+	a, err := authenticator()
+	if err != nil {
+		return err
+	}
+	a.RefuseUser(user.ID, user.At)
+	return nil
+}
+
+// SessionEnded refuses a session from the next request on.
+//
+//encore:api private
+func SessionEnded(ctx context.Context, session *Ended) error {
+	a, err := authenticator()
+	if err != nil {
+		return err
+	}
+	a.RefuseSession(session.ID, session.At)
 	return nil
 }

@@ -8,37 +8,39 @@ import (
 
 	"encore.dev/beta/errs"
 
+	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
-	"encore.app/webhooks/clerkevent"
 )
 
-func TestRevoke(t *testing.T) {
-	service, err := initService()
+func TestEvents(t *testing.T) {
+	service, err := initService() // the one that the endpoints act on
 	if err != nil {
 		t.Fatal(err)
 	}
 	email := fakeclerk.Claim("email", "grace@example.com") // with it, no user is loaded
 	grace := "Bearer " + token(t, "user_grace", email, fakeclerk.Claim("sid", "sess_1"))
 	elsewhere := "Bearer " + token(t, "user_grace", email, fakeclerk.Claim("sid", "sess_2"))
-	now := time.Now()
-	user := func(eventType clerkevent.Type, banned bool) *clerkevent.Event {
-		now = now.Add(time.Millisecond)
-		return &clerkevent.Event{Type: eventType, At: now, User: &clerkevent.User{ID: "user_grace", Banned: banned}}
+	at := time.Now()
+	updated := func(banned bool) error {
+		at = at.Add(time.Millisecond)
+		return UserUpdated(t.Context(), &clerkauth.UserRecord{ID: "user_grace", PrimaryEmail: "grace@example.com", Banned: banned, UpdatedAt: at})
 	}
 	for _, test := range []struct {
 		name                   string
-		event                  *clerkevent.Event
+		event                  func() error
 		session1In, session2In bool
 	}{
-		{"another user is deleted", &clerkevent.Event{Type: clerkevent.UserDeleted, At: now, User: &clerkevent.User{ID: "user_other"}}, true, true},
-		{"an organization changed", &clerkevent.Event{Type: clerkevent.OrganizationUpdated, At: now, Organization: &clerkevent.Organization{ID: "org_1"}}, true, true},
-		{"a session ended", &clerkevent.Event{Type: clerkevent.SessionEnded, At: now, Session: &clerkevent.Session{ID: "sess_1", UserID: "user_grace"}}, false, true},
-		{"the user is banned", user(clerkevent.UserUpdated, true), false, false},
-		{"the user is admitted again", user(clerkevent.UserUpdated, false), false, true},
-		{"the user is deleted", user(clerkevent.UserDeleted, false), false, false},
+		{"another user is deleted", func() error { return UserDeleted(t.Context(), &Ended{ID: "user_other", At: at}) }, true, true},
+		{"a session ended", func() error { return SessionEnded(t.Context(), &Ended{ID: "sess_1", At: at}) }, false, true},
+		{"the user is banned", func() error { return updated(true) }, false, false},
+		{"the user is admitted again", func() error { return updated(false) }, false, true},
+		{"the user is deleted", func() error {
+			at = at.Add(time.Millisecond)
+			return UserDeleted(t.Context(), &Ended{ID: "user_grace", At: at})
+		}, false, false},
 	} {
 		for range 2 { // delivered at least once
-			if err := service.Revoke(t.Context(), test.event); err != nil {
+			if err := test.event(); err != nil {
 				t.Fatal(err)
 			}
 		}

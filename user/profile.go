@@ -5,22 +5,16 @@ import (
 	"context"
 
 	"encore.app/auth"
+	"encore.app/user/profile"
 )
-
-// Profile is what a signed-in user sees of themselves.
-type Profile struct {
-	UserID string `json:"userId"`
-	// Email is the primary email address, "" for a user without one.
-	Email string `json:"email" encore:"sensitive"`
-}
 
 // GetProfile tells callers who they are.
 //
 //encore:api auth method=GET path=/user/profile
-func GetProfile(ctx context.Context) (*Profile, error) {
+func GetProfile(ctx context.Context) (*profile.Profile, error) {
 	caller, err := auth.Caller()
 	if err != nil {
 		return nil, err
 	}
-	return &Profile{UserID: caller.UserID, Email: caller.Email}, nil
+	return profile.Of(caller), nil
 }

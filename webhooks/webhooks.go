@@ -1,6 +1,5 @@
-// Package webhooks receives Clerk's webhooks and publishes what they say on the
-// topic Events, for every service that wants to know of users, sessions and
-// organizations that changed.
+// Package webhooks receives Clerk's webhooks and hands what they say to the
+// services that want to know of users, sessions and organizations that changed.
 package webhooks
 
 import (
@@ -8,29 +7,22 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"time"
 
 	"encore.dev"
-	"encore.dev/pubsub"
-	"encore.dev/rlog"
 
+	"encore.app/auth"
+	"encore.app/auth/clerkauth"
 	"encore.app/webhooks/clerkevent"
 )
 
 // secrets are set with `encore secret set`.
 var secrets struct {
 	// ClerkWebhookSigningSecret is the signing secret of the endpoint in Clerk's
-	// dashboard, whsec_…; while it is exchanged, the old one and the new one with
+	// dashboard, whsec_…; while it is rotated, the old one and the new one with
 	// a comma between them. It may be unset: then no webhook is taken.
 	ClerkWebhookSigningSecret string
 }
-
-// Events carries Clerk's events. A subscriber may see one twice, and those of
-// one user or organization in the order in which they were published: see
-// [clerkevent.Event] for how to be idempotent.
-var Events = pubsub.NewTopic[*clerkevent.Event]("clerk-events", pubsub.TopicConfig{
-	DeliveryGuarantee: pubsub.AtLeastOnce,
-	OrderingAttribute: "subject",
-})
 
 // Service takes webhooks.
 //
@@ -47,7 +39,7 @@ func initService() (*Service, error) {
 			signingSecrets = value
 		}
 	}
-	receiver, err := clerkevent.NewReceiver(signingSecrets, publish, report)
+	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, auth.Log{})
 	if err != nil {
 		return nil, fmt.Errorf("the secret ClerkWebhookSigningSecret: %w", err)
 	}
@@ -55,27 +47,34 @@ func initService() (*Service, error) {
 }
 
 // Clerk is the endpoint to name in Clerk's dashboard, under Webhooks. It answers
-// 204 once the event is published; on anything else Clerk sends it again. It is
-// sensitive, so that Encore's traces do not keep what is in the events.
+// 204 once every service has taken the event; on anything else Clerk sends it
+// again. It is sensitive, so that Encore's traces do not keep what is in events.
 //
 //encore:api public raw sensitive method=POST path=/webhooks/clerk
 func (s *Service) Clerk(w http.ResponseWriter, req *http.Request) {
 	s.receiver.ServeHTTP(w, req)
 }
 
-func publish(ctx context.Context, event *clerkevent.Event) error {
-	_, err := Events.Publish(ctx, event)
-	return err
+// handle hands an event to every service that wants it. Add your own call here.
+//
+// An event may come twice, late and out of order, and a later call may fail
+// after an earlier one succeeded: each call has to be idempotent. An error makes
+// Clerk send the event again, for days.
+func handle(ctx context.Context, event *clerkevent.Event) error {
+	return event.Tell(ctx, authService{})
 }
 
-// report logs why a webhook was not taken.
-func report(reason clerkevent.Reason, err error) {
-	switch reason {
-	case clerkevent.ReasonNotConfigured:
-		rlog.Error("webhook refused: set the secret ClerkWebhookSigningSecret to the signing secret of this endpoint in Clerk's dashboard", "reason", reason)
-	case clerkevent.ReasonNotPublished, clerkevent.ReasonMalformed:
-		rlog.Error("webhook refused", "reason", reason, "cause", err)
-	default:
-		rlog.Warn("webhook refused", "reason", reason)
-	}
+// authService is the service auth as [clerkevent.Event.Tell] calls it.
+type authService struct{}
+
+func (authService) UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
+	return auth.UserUpdated(ctx, user)
+}
+
+func (authService) UserDeleted(ctx context.Context, userID string, at time.Time) error {
+	return auth.UserDeleted(ctx, &auth.Ended{ID: userID, At: at})
+}
+
+func (authService) SessionEnded(ctx context.Context, sessionID string, at time.Time) error {
+	return auth.SessionEnded(ctx, &auth.Ended{ID: sessionID, At: at})
 }

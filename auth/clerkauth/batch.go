@@ -49,7 +49,7 @@ func (l *loader) divide(batch []*load, t ticket) {
 	var failure, stop *Error
 	for i := range 2 {
 		if t, stop = l.further(batch, t); stop != nil {
-			l.finish(batch, stop)
+			l.stop(batch, stop)
 			return
 		}
 		if f := l.try(batch[i:i+1], t); f != nil {
@@ -66,7 +66,7 @@ func (l *loader) divide(batch []*load, t ticket) {
 			return
 		}
 		if t, stop = l.further(rest, t); stop != nil {
-			l.finish(rest, stop)
+			l.stop(rest, stop)
 		} else if f := l.try(rest, t); f != nil { // most likely the only one
 			l.halve(rest, t, f)
 		}
@@ -94,7 +94,7 @@ func (l *loader) halve(batch []*load, t ticket, failure *Error) {
 		}
 		var stop *Error
 		if t, stop = l.further(half, t); stop != nil {
-			l.finish(half, stop)
+			l.stop(half, stop)
 		} else if f := l.try(half, t); f != nil {
 			l.halve(half, t, f)
 		}
@@ -115,6 +115,15 @@ func (l *loader) further(batch []*load, t ticket) (ticket, *Error) {
 	return l.outage.again(t)
 }
 
+// stop ends a batch for which no further call goes out.
+func (l *loader) stop(batch []*load, why *Error) {
+	if why == errBudget {
+		l.withdraw(batch)
+	} else {
+		l.finish(batch, why)
+	}
+}
+
 // try makes one call for a batch and ends the loads for which that decides. It
 // returns a failure only if that may be about a record of the batch.
 func (l *loader) try(batch []*load, t ticket) *Error {
@@ -132,13 +141,12 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 	failure := recordFailure(err)
 	switch failure.Reason {
 	case ReasonUnreachable:
-		// A record may make Clerk hang. It is known to if calls that began
-		// later succeeded, or if it has failed before.
-		if len(batch) == 1 && batch[0].odd || !l.failWhole(t, failure) {
+		// A record may make Clerk hang or break off. That is found out at once,
+		// unless nobody could wait any longer: a batch without an answer in time
+		// is Clerk's failure, but for calls that began later and were answered.
+		inTime := !errors.Is(failure, context.DeadlineExceeded)
+		if len(batch) == 1 || inTime || !l.failWhole(t, failure) {
 			return failure
-		}
-		if len(batch) == 1 {
-			l.failAlone(batch[0], failure)
 		}
 		for _, ld := range batch {
 			l.suspects.Set(ld.id, max(len(batch)/2, 1))

@@ -169,6 +169,7 @@ func TestOneUsersTroubleIsTheirOwn(t *testing.T) {
 		{"422", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 422}},
 		{"403", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 403}},
 		{"an answer that breaks off", fakeclerk.Fault{Kind: fakeclerk.FaultTruncated}},
+		{"a connection that is reset", fakeclerk.Fault{Kind: fakeclerk.FaultReset}},
 		{"half of the JSON", fakeclerk.Fault{Kind: fakeclerk.FaultCutJSON}},
 		{"a record that is something else", fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON}},
 		{"a record with an odd field", fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON, Body: `{"id":"ID","banned":"no"}`}},
@@ -276,6 +277,7 @@ func TestOddRecordsInABatch(t *testing.T) {
 // TestRefreshesLeaveRoomForSignIns: everybody's record is stale at once, and new
 // users arrive among them.
 func TestRefreshesLeaveRoomForSignIns(t *testing.T) {
+	t.Parallel()
 	offset := new(atomic.Int64)
 	c := newCrowd(t, func(o *clerkauth.Options) {
 		o.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
@@ -305,6 +307,7 @@ func TestRefreshesLeaveRoomForSignIns(t *testing.T) {
 // TestCrowdWhileClerkHangs: all are answered once the first call has hung for as
 // long as a call may, and Clerk is not asked for each.
 func TestCrowdWhileClerkHangs(t *testing.T) {
+	t.Parallel()
 	c := newCrowd(t)
 	tokens := c.tokens(t, 300)
 	if c.arrive(t, tokens[:1]) != 0 {
@@ -326,6 +329,7 @@ func TestCrowdWhileClerkHangs(t *testing.T) {
 // TestRecordThatMakesClerkHang is soon alone, and costs the others nothing from
 // then on.
 func TestRecordThatMakesClerkHang(t *testing.T) {
+	t.Parallel()
 	c := newCrowd(t)
 	tokens := c.tokens(t, 60)
 	if c.arrive(t, tokens[:1]) != 0 {

@@ -1,7 +1,8 @@
 package clerkauth
 
 // Observer counts what an [Authenticator] does. Add is called from many
-// goroutines at once, on the path of every request: it must be safe and quick.
+// goroutines at once, on the path of every request and under locks: it must be
+// safe and quick, and must not call the Authenticator.
 type Observer interface {
 	// Add adds n to the counter with the label. Each [Counter] says which few
 	// labels it has; no label comes from a request.

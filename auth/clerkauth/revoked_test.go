@@ -85,7 +85,7 @@ func TestAdmissionsPushNoRefusalOut(t *testing.T) {
 	f := newFixture(t)
 	token := f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"))
 	f.authenticator.RefuseUser("user_ada", f.clock.Now())
-	for i := range 250_000 {
+	for i := range 150_000 {
 		f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_%d", i), UpdatedAt: f.clock.Now()})
 	}
 	_, err := f.authenticator.Authenticate(t.Context(), token)

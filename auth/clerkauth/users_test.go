@@ -2,6 +2,7 @@ package clerkauth_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,6 +168,126 @@ func TestStaleUserServesWhileClerkFails(t *testing.T) {
 		}
 	}
 	f.clock.Advance(time.Minute)
+	_, err := f.authenticate(t, "user_ada")
+	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
+}
+
+// TestUserRecords is the table of what becomes of a user by their record alone:
+// a surprise in a field that is not used costs nothing.
+func TestUserRecords(t *testing.T) {
+	for _, test := range []struct {
+		name, body string // ID stands for the user's id
+		email      string
+		verified   bool
+		reason     clerkauth.Reason
+	}{
+		{"verified", `{"id":"ID","primary_email_address_id":"idn_1","email_addresses":[{"id":"idn_1","email_address":"a@example.com","verification":{"status":"verified"}}]}`, "a@example.com", true, ""},
+		{"unverified", `{"id":"ID","primary_email_address_id":"idn_1","email_addresses":[{"id":"idn_1","email_address":"a@example.com","verification":{"status":"unverified"}}]}`, "a@example.com", false, ""},
+		{"no verification", `{"id":"ID","primary_email_address_id":"idn_1","email_addresses":[{"id":"idn_1","email_address":"a@example.com","verification":null}]}`, "a@example.com", false, ""},
+		{"no primary address", `{"id":"ID","primary_email_address_id":null,"email_addresses":[{"id":"idn_1","email_address":"a@example.com"}]}`, "", false, ""},
+		{"a primary address that is not there", `{"id":"ID","primary_email_address_id":"idn_2","email_addresses":[{"id":"idn_1","email_address":"a@example.com"}]}`, "", false, ""},
+		{"surprises in what is not used", `{"id":"ID","created_at":"soon","public_metadata":7,"a":1,"a":2,"b":"\ud800","email_addresses":null}`, "", false, ""},
+		{"banned", `{"id":"ID","banned":true,"email_addresses":null}`, "", false, clerkauth.ReasonUserBanned},
+		{"another user", `{"id":"user_other"}`, "", false, clerkauth.ReasonInvalidResponse},
+		{"no id", `{}`, "", false, clerkauth.ReasonInvalidResponse},
+		{"a ban in words", `{"id":"ID","banned":"no"}`, "", false, clerkauth.ReasonInvalidResponse},
+		{"null", `null`, "", false, clerkauth.ReasonInvalidResponse},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t)
+			user := f.newUser(t)
+			f.clerk.SetUserFault(user, fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON, Body: strings.ReplaceAll(test.body, "ID", user)})
+			caller, err := f.authenticate(t, user)
+			if test.reason != "" {
+				if err == nil || clerkauth.AsError(err).Reason != test.reason {
+					t.Errorf("got %v, want %s", err, test.reason)
+				}
+				return
+			}
+			if err != nil || caller.Email != test.email || caller.EmailVerified != test.verified {
+				t.Errorf("got %q, verified: %v, %v", caller.Email, caller.EmailVerified, err)
+			}
+		})
+	}
+}
+
+// TestNewerTokenAsksAgain: Clerk issues no tokens to a user who is banned, so
+// that a token issued after the ban was seen shows that it has been lifted.
+func TestNewerTokenAsksAgain(t *testing.T) {
+	f := newFixture(t)
+	old := f.token(t, "user_banned")
+	refused := func(token string) {
+		t.Helper()
+		_, err := f.authenticator.Authenticate(t.Context(), token)
+		wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserBanned)
+	}
+	refused(old)
+	if err := f.clerk.UnbanUser("user_banned"); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(2 * time.Second)
+	refused(old)
+	if n := f.clerk.Requests(userRoute); n != 1 {
+		t.Errorf("%d loads for an old token, want 1", n)
+	}
+	if _, err := f.authenticate(t, "user_banned"); err != nil {
+		t.Errorf("a new token: %v", err)
+	}
+	if err := f.clerk.BanUser("user_banned"); err != nil {
+		t.Fatal(err)
+	}
+	f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_banned", Banned: true, UpdatedAt: f.clock.Now()})
+	ahead := f.token(t, "user_banned", fakeclerk.Claim("iat", f.clock.Now().Add(4*time.Second).Unix()))
+	f.clerk.ResetRequests()
+	for range 5 { // by a clock that is ahead: asks again once
+		_, err := f.authenticator.Authenticate(t.Context(), ahead)
+		if err == nil {
+			t.Error("a banned user is let in")
+		}
+	}
+	if n := f.clerk.Requests(userRoute); n != 1 {
+		t.Errorf("%d loads, want 1", n)
+	}
+}
+
+// TestListThatLeavesUsersOut: Clerk does not promise that a list is complete.
+func TestListThatLeavesUsersOut(t *testing.T) {
+	c := newCrowd(t)
+	tokens := c.tokens(t, 200)
+	if c.arrive(t, tokens[:1]) != 0 {
+		t.Fatal("refused")
+	}
+	gone, err := c.clerk.SessionToken("user_ada", fakeclerk.Claim("sub", "user_gone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.clerk.SetLatency(5 * time.Millisecond)
+	c.clerk.SetFault(usersRoute, fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON, Body: `[{"id":"user_of_nobody"},7]`, Count: 1})
+	if refused := c.arrive(t, append(tokens[1:100:100], gone)); refused != 1 {
+		t.Errorf("%d refused, want the one who is gone", refused)
+	}
+	c.clerk.ClearFaults()
+	if refused := c.arrive(t, tokens[100:]); refused != 0 {
+		t.Errorf("%d refused", refused)
+	}
+	_, err = c.authenticator.Authenticate(t.Context(), gone)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserDeleted)
+}
+
+// TestNothingIsRemembered with durations that say so.
+func TestNothingIsRemembered(t *testing.T) {
+	f := newFixture(t, func(o *clerkauth.Options) {
+		o.KeysMaxAge, o.KeysStaleIfError, o.UserMaxAge, o.UserStaleIfError = -1, -1, -1, -1
+	})
+	for i := range 3 {
+		if _, err := f.authenticate(t, "user_ada"); err != nil {
+			t.Fatal(err)
+		}
+		if keys, users := f.clerk.Requests(jwksRoute), f.clerk.Requests(userRoute); keys != i+1 || users != i+1 {
+			t.Errorf("request %d: %d key fetches and %d user loads", i+1, keys, users)
+		}
+	}
+	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
 	_, err := f.authenticate(t, "user_ada")
 	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/standalone"
 )
@@ -43,22 +44,23 @@ func startBackend(ctx context.Context, s settings, standIn bool, out io.Writer, 
 }
 
 func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
+	var counters clerkauth.Counters
 	options := clerkauth.Options{
 		SecretKey:         s.secretKey,
 		JWTKey:            os.Getenv("CLERK_JWT_KEY"),
 		APIURL:            s.apiURL,
 		Issuer:            s.issuer,
 		AuthorizedParties: s.parties,
+		AcceptsToken:      access.Everyone,
+		Observer:          &counters,
 	}
 	authenticator, err := clerkauth.New(options)
 	if err != nil {
 		return nil, err
 	}
-	members, err := clerkauth.NewMembers(options)
-	if err != nil {
-		return nil, err
-	}
-	webhooks, err := standalone.Webhooks(s.webhookSecret)
+	handler, err := standalone.Handler(standalone.Options{
+		Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
 	}
@@ -66,7 +68,7 @@ func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: standalone.Handler(authenticator, logger, standalone.Organization(members), webhooks), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	b := &backend{
 		name:   "standalone; with the Encore CLI it runs under encore run",
 		ready:  func(context.Context) error { return nil },

@@ -16,6 +16,9 @@ import (
 // startStandIn starts the stand-in for Clerk.
 func startStandIn(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
 	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger}
+	if s.page != "" {
+		options.PageOrigins = append([]string{"http://" + s.page}, s.parties...)
+	}
 	if s.backend != "none" {
 		options.WebhookURL = "http://" + s.api + "/webhooks/clerk"
 	}

@@ -5,26 +5,22 @@ import (
 	"time"
 )
 
-// createSession answers POST /v1/sessions, which Clerk has for development
-// instances.
-func (s *Server) createSession(r *http.Request) (any, error) {
-	var p struct {
-		UserID string `json:"user_id"`
-	}
-	if err := decode(r, &p); err != nil {
-		return nil, err
-	}
+type sessionParams struct {
+	UserID string `json:"user_id"`
+}
+
+// createSession is there for development instances of Clerk.
+func (s *Server) createSession(_ *http.Request, p sessionParams) (any, error) {
 	if p.UserID == "" {
 		return nil, errMissing("user_id")
 	}
 	if user, _ := s.users.get(p.UserID); user.Banned {
-		return nil, errUserBanned
+		return nil, newError(http.StatusForbidden, "user_banned", "User is banned")
 	}
 	session, err := s.addSession(p.UserID, newID("client"))
 	return newSessionJSON(session), err
 }
 
-// getSession answers GET /v1/sessions/{id}.
 func (s *Server) getSession(r *http.Request) (any, error) {
 	session, ok := s.sessions.get(r.PathValue("id"))
 	if !ok {
@@ -33,14 +29,12 @@ func (s *Server) getSession(r *http.Request) (any, error) {
 	return newSessionJSON(session), nil
 }
 
-// revokeSession answers POST /v1/sessions/{id}/revoke.
 func (s *Server) revokeSession(r *http.Request) (any, error) {
 	session, err := s.changeSession(r.PathValue("id"), SessionRevoked)
 	return newSessionJSON(session), err
 }
 
-// createToken answers POST /v1/sessions/{id}/tokens with a token that, as
-// Clerk's, names no authorized party. Only an active session gives one; another
+// createToken answers with a token that, as Clerk's, names no authorized party. Only an active session gives one; another
 // is 404, one of the two errors that Clerk documents for the endpoint (401 is
 // for the key).
 func (s *Server) createToken(r *http.Request) (any, error) {
@@ -65,22 +59,4 @@ func (t *token) answer(err error) (any, error) {
 	}
 	jwt, err := t.sign()
 	return object{"object": "token", "jwt": jwt}, err
-}
-
-// createSignInToken answers POST /v1/sign_in_tokens, with which a backend hands
-// out tickets.
-func (s *Server) createSignInToken(r *http.Request) (any, error) {
-	var p struct {
-		UserID string `json:"user_id"`
-	}
-	if err := decode(r, &p); err != nil {
-		return nil, err
-	}
-	ticket, err := s.newTicket(p.UserID)
-	now := s.now().UnixMilli()
-	return object{
-		"object": "sign_in_token", "id": newID("sit"), "status": "pending", "user_id": p.UserID, "token": ticket,
-		"url":        "https://" + frontendHost + "/v1/tickets/accept?ticket=" + ticket,
-		"created_at": now, "updated_at": now,
-	}, err
 }

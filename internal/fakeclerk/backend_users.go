@@ -10,7 +10,6 @@ import (
 	"time"
 )
 
-// getUser answers GET /v1/users/{id}.
 func (s *Server) getUser(r *http.Request) (any, error) {
 	user, ok := s.users.get(r.PathValue("id"))
 	if !ok {
@@ -33,12 +32,7 @@ func (p userParams) profile(user User) User {
 	return user
 }
 
-// createUser answers POST /v1/users.
-func (s *Server) createUser(r *http.Request) (any, error) {
-	var p userParams
-	if err := decode(r, &p); err != nil {
-		return nil, err
-	}
+func (s *Server) createUser(_ *http.Request, p userParams) (any, error) {
 	user := p.profile(User{})
 	for _, address := range p.EmailAddress {
 		user.EmailAddresses = append(user.EmailAddresses, EmailAddress{EmailAddress: address})
@@ -47,7 +41,6 @@ func (s *Server) createUser(r *http.Request) (any, error) {
 	return newUserJSON(user), err
 }
 
-// updateUser answers PATCH /v1/users/{id}.
 func (s *Server) updateUser(r *http.Request) (any, error) {
 	user, ok := s.users.get(r.PathValue("id"))
 	if !ok {
@@ -65,17 +58,6 @@ func (s *Server) updateUser(r *http.Request) (any, error) {
 	return newUserJSON(user), err
 }
 
-// deleteUser answers DELETE /v1/users/{id}.
-func (s *Server) deleteUser(r *http.Request) (any, error) { return s.removeUser(r.PathValue("id")) }
-
-// banUser answers POST /v1/users/{id}/ban.
-func (s *Server) banUser(r *http.Request) (any, error) { return s.setBanned(r.PathValue("id"), true) }
-
-// unbanUser answers POST /v1/users/{id}/unban.
-func (s *Server) unbanUser(r *http.Request) (any, error) {
-	return s.setBanned(r.PathValue("id"), false)
-}
-
 // listUsers answers GET /v1/users with a plain array. Both SDKs take the total
 // from GET /v1/users/count.
 func (s *Server) listUsers(r *http.Request) (any, error) {
@@ -83,7 +65,6 @@ func (s *Server) listUsers(r *http.Request) (any, error) {
 	return each(users, newUserJSON), err
 }
 
-// countUsers answers GET /v1/users/count.
 func (s *Server) countUsers(r *http.Request) (any, error) {
 	query := r.URL.Query()
 	for _, name := range []string{"limit", "offset", "starting_after"} {

@@ -32,7 +32,7 @@ func (s *Server) getToken(r *http.Request) (any, error) {
 		}
 	}
 	if tokenType := query.Get("type"); tokenType != "" && tokenType != "session_token" {
-		return s.getMachineToken(query, options[1:])
+		return s.newMachineToken(query, options[1:])
 	}
 	user, err := s.named(query)
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *Server) getToken(r *http.Request) (any, error) {
 	return plainText(signed), err
 }
 
-// getMachineToken answers GET /token?type= with a fresh machine token.
-func (s *Server) getMachineToken(query url.Values, options []TokenOption) (any, error) {
+// newMachineToken answers GET /token?type= with a fresh machine token.
+func (s *Server) newMachineToken(query url.Values, options []TokenOption) (any, error) {
 	t := MachineToken{
 		Type: query.Get("type"), Name: "from /token", JWT: query.Get("format") == "jwt",
 		Scopes: strings.FieldsFunc(query.Get("scopes"), func(r rune) bool { return r == ',' || r == ' ' }),
@@ -113,23 +113,19 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// putFaults answers PUT /fakeclerk/faults: [Server.SetFault] and
-// [Server.SetUserFault].
-func (s *Server) putFaults(r *http.Request) (any, error) {
-	var body struct {
-		Route      string    `json:"route"`
-		UserID     string    `json:"user_id"`
-		Kind       FaultKind `json:"kind"`
-		Latency    duration  `json:"latency"`
-		Duration   duration  `json:"duration"`
-		Status     int       `json:"status"`
-		RetryAfter int       `json:"retry_after"` // seconds, as in the header
-		Body       string    `json:"body"`
-		Count      int       `json:"count"`
-	}
-	if err := decodeControl(r, &body); err != nil {
-		return nil, err
-	}
+type faultParams struct {
+	Route      string    `json:"route"`
+	UserID     string    `json:"user_id"`
+	Kind       FaultKind `json:"kind"`
+	Latency    duration  `json:"latency"`
+	Duration   duration  `json:"duration"`
+	Status     int       `json:"status"`
+	RetryAfter int       `json:"retry_after"` // seconds, as in the header
+	Body       string    `json:"body"`
+	Count      int       `json:"count"`
+}
+
+func (s *Server) putFaults(r *http.Request, body faultParams) (any, error) {
 	fault := Fault{
 		Kind: body.Kind, Latency: time.Duration(body.Latency), Duration: time.Duration(body.Duration), Status: body.Status,
 		RetryAfter: time.Duration(body.RetryAfter) * time.Second, Body: body.Body, Count: body.Count,
@@ -155,7 +151,6 @@ func (s *Server) putFaults(r *http.Request) (any, error) {
 	return nil, nil
 }
 
-// deleteFaults answers DELETE /fakeclerk/faults: [Server.ClearFaults].
 func (s *Server) deleteFaults(*http.Request) (any, error) {
 	s.clearFaults()
 	return nil, nil
@@ -173,25 +168,20 @@ func (s *Server) getRequests(*http.Request) (any, error) {
 	return object{"total": s.totalRequests(), "rate_limited": s.rateLimiter.refused, "routes": routes}, nil
 }
 
-// deleteRequests answers DELETE /fakeclerk/requests: [Server.ResetRequests].
 func (s *Server) deleteRequests(*http.Request) (any, error) {
 	s.resetRequests()
 	return nil, nil
 }
 
-// rotateKey answers POST /fakeclerk/keys/rotate: [Server.RotateKey].
-func (s *Server) rotateKey(r *http.Request) (any, error) {
-	body := struct {
-		KID string `json:"kid"`
-	}{newID("ins")}
-	if err := decodeControl(r, &body); err != nil {
-		return nil, err
-	}
-	s.keys.add(body.KID, newSigningKey())
-	return object{"kid": body.KID}, nil
+type keyParams struct {
+	KID string `json:"kid"`
 }
 
-// deleteKey answers DELETE /fakeclerk/keys/{kid}: [Server.RemoveKey].
+func (s *Server) rotateKey(_ *http.Request, body keyParams) (any, error) {
+	s.keys.add(cmp.Or(body.KID, newID("ins")), newSigningKey())
+	return object{"kid": s.keys.id}, nil
+}
+
 func (s *Server) deleteKey(r *http.Request) (any, error) {
 	if kid := r.PathValue("kid"); !s.keys.remove(kid) {
 		return nil, errNotFound("No key was found with id " + kid)
@@ -199,65 +189,39 @@ func (s *Server) deleteKey(r *http.Request) (any, error) {
 	return nil, nil
 }
 
-// putRateLimit answers PUT /fakeclerk/rate_limit: [Server.SetRateLimit].
-func (s *Server) putRateLimit(r *http.Request) (any, error) {
-	var body struct {
-		RateLimit
-		Window duration `json:"window"`
-	}
-	err := decodeControl(r, &body)
-	if err == nil {
-		s.rateLimiter = newRateLimiter(RateLimit{Requests: body.Requests, Window: time.Duration(body.Window)})
-	}
-	return nil, err
+// settings are what the routes that set one number take.
+type settings struct {
+	Requests int      `json:"requests"`
+	Window   duration `json:"window"`
+	Latency  duration `json:"latency"`
+	Offset   duration `json:"offset"`
 }
 
-// putLatency answers PUT /fakeclerk/latency: [Server.SetLatency].
-func (s *Server) putLatency(r *http.Request) (any, error) {
-	var body struct {
-		Latency duration `json:"latency"`
-	}
-	err := decodeControl(r, &body)
-	if err == nil {
-		s.latency = time.Duration(body.Latency)
-	}
-	return nil, err
+func (s *Server) putRateLimit(_ *http.Request, body settings) (any, error) {
+	s.rateLimiter = newRateLimiter(RateLimit{Requests: body.Requests, Window: time.Duration(body.Window)})
+	return nil, nil
 }
 
-// putClock answers PUT /fakeclerk/clock: [Server.SetClockOffset].
-func (s *Server) putClock(r *http.Request) (any, error) {
-	var body struct {
-		Offset duration `json:"offset"`
-	}
-	err := decodeControl(r, &body)
-	if err == nil {
-		s.clockOffset = time.Duration(body.Offset)
-	}
-	return nil, err
+func (s *Server) putLatency(_ *http.Request, body settings) (any, error) {
+	s.latency = time.Duration(body.Latency)
+	return nil, nil
 }
 
-// postUser answers POST /fakeclerk/users: [Server.AddUser].
-func (s *Server) postUser(r *http.Request) (any, error) {
-	var user User
-	if err := decodeControl(r, &user); err != nil {
-		return nil, err
-	}
+func (s *Server) putClock(_ *http.Request, body settings) (any, error) {
+	s.clockOffset = time.Duration(body.Offset)
+	return nil, nil
+}
+
+func (s *Server) postUser(_ *http.Request, user User) (any, error) {
 	user, err := s.addUser(user)
 	return newUserJSON(user), err
 }
 
-// postMachineToken answers POST /fakeclerk/machine_tokens:
-// [Server.AddMachineToken].
-func (s *Server) postMachineToken(r *http.Request) (any, error) {
-	var t MachineToken
-	if err := decodeControl(r, &t); err != nil {
-		return nil, err
-	}
+func (s *Server) postMachineToken(_ *http.Request, t MachineToken) (any, error) {
 	t, err := s.addMachineToken(t, nil)
 	return s.withSecret(t), err
 }
 
-// endSession answers POST /fakeclerk/sessions/{id}/end: [Server.EndSession].
 func (s *Server) endSession(r *http.Request) (any, error) {
 	_, err := s.changeSession(r.PathValue("id"), SessionEnded)
 	return nil, err

@@ -23,12 +23,9 @@
 //	GET    /v1/sessions/{id}
 //	POST   /v1/sessions/{id}/revoke
 //	POST   /v1/sessions/{id}/tokens
-//	POST   /v1/sign_in_tokens
 //	GET    /v1/organizations              organization_id, user_id, query
 //	POST   /v1/organizations
 //	GET    /v1/organizations/{id}
-//	PATCH  /v1/organizations/{id}
-//	DELETE /v1/organizations/{id}
 //	GET    /v1/organizations/{id}/memberships           role, user_id
 //	POST   /v1/organizations/{id}/memberships
 //	PATCH  /v1/organizations/{id}/memberships/{user_id}
@@ -42,9 +39,6 @@
 //	POST   /v1/api_keys
 //	POST   /v1/api_keys/verify
 //	GET    /v1/api_keys/{id}
-//	PATCH  /v1/api_keys/{id}
-//	DELETE /v1/api_keys/{id}
-//	GET    /v1/api_keys/{id}/secret
 //	POST   /v1/api_keys/{id}/revoke
 //	GET    /v1/m2m_tokens                 subject, revoked, expired
 //	POST   /v1/m2m_tokens                 token_format=jwt for a JWT

@@ -147,15 +147,13 @@ func (s *Server) setUserFault(userID string, fault Fault) error {
 // returns the answer and the fault of the whole response, if there is one.
 func (s *Server) breakUsers(value any) (any, *Fault) {
 	switch value := value.(type) {
-	case object:
-		if value["object"] == "user" {
-			return value, s.userFaults[value["id"].(string)].next()
-		}
-	case []object:
+	case userJSON:
+		return value, s.userFaults[value.ID].next()
+	case []userJSON:
 		records := make([]any, len(value))
 		for i, user := range value {
 			records[i] = user
-			fault := s.userFaults[user["id"].(string)].next()
+			fault := s.userFaults[user.ID].next()
 			switch {
 			case fault == nil:
 			case fault.Kind == FaultWrongJSON:

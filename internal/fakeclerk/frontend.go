@@ -2,6 +2,7 @@ package fakeclerk
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"time"
@@ -38,10 +39,8 @@ func (s *Server) forClient(answer func(*http.Request, *browserClient) (any, erro
 		if !ok {
 			// This makes Clerk's JavaScript ask for another dev browser, which it has
 			// to after this server was started again.
-			return nil, &apiError{
-				status: http.StatusUnauthorized, code: "dev_browser_unauthenticated", message: "Browser unauthenticated",
-				longMessage: "Unable to authenticate this browser for your development instance. Check your Clerk cookies and try again.",
-			}
+			return nil, newError(http.StatusUnauthorized, "dev_browser_unauthenticated",
+				"Unable to authenticate this browser for your development instance. Check your Clerk cookies and try again.")
 		}
 		response, err := answer(r, client)
 		if err != nil {
@@ -112,10 +111,7 @@ var signInConstants = constants(`{
 // createSignIn answers POST /v1/client/sign_ins for the strategy "ticket", the
 // one that needs no form.
 func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, error) {
-	var p struct {
-		Strategy string `json:"strategy"`
-		Ticket   string `json:"ticket"`
-	}
+	var p struct{ Strategy, Ticket string }
 	if err := decode(r, &p); err != nil {
 		return nil, err
 	}
@@ -123,10 +119,7 @@ func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, erro
 		return nil, errParam("form_param_value_invalid", "strategy", `fakeclerk signs in with the strategy "ticket" only`)
 	}
 	if len(s.activeSessions(client)) > 0 {
-		return nil, &apiError{
-			status: http.StatusBadRequest, code: "session_exists", message: "Session already exists",
-			longMessage: "You're already signed in.",
-		}
+		return nil, newError(http.StatusBadRequest, "session_exists", "You're already signed in.")
 	}
 	user, known := s.users.get(s.tickets[p.Ticket])
 	delete(s.tickets, p.Ticket)
@@ -134,7 +127,7 @@ func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, erro
 		return nil, errParam("ticket_invalid_code", "ticket", "The ticket is unknown or was used already.")
 	}
 	if user.Banned {
-		return nil, errUserBanned
+		return nil, newError(http.StatusForbidden, "user_banned", "This user is banned.")
 	}
 	session, err := s.addSession(user.ID, client.id)
 	client.sessions = append(client.sessions, session.ID)
@@ -153,7 +146,6 @@ func (s *Server) signOut(r *http.Request, client *browserClient) (any, error) {
 	return s.newClientJSON(r, client)
 }
 
-// getClientSession answers GET /v1/client/sessions/{id}.
 func (s *Server) getClientSession(r *http.Request, client *browserClient) (any, error) {
 	session, err := s.clientSession(r, client)
 	if err != nil {
@@ -218,7 +210,6 @@ func (s *Server) factorVerificationAge(session Session) []int {
 	return []int{int(s.now().Sub(session.CreatedAt).Minutes()), -1}
 }
 
-// endClientSession answers POST /v1/client/sessions/{id}/end and …/remove.
 func (s *Server) endClientSession(r *http.Request, client *browserClient) (any, error) {
 	session, err := s.clientSession(r, client)
 	if err != nil {
@@ -237,7 +228,7 @@ func (s *Server) clientSession(r *http.Request, client *browserClient) (Session,
 			return session, nil
 		}
 	}
-	return Session{}, &apiError{status: http.StatusUnauthorized, code: "signed_out", message: "You are signed out"}
+	return Session{}, newError(http.StatusUnauthorized, "signed_out", "You are signed out")
 }
 
 // activeSessions are the client's sessions that no sign-out, ban or deletion has
@@ -280,18 +271,19 @@ func (s *Server) newClientSessionJSON(r *http.Request, client *browserClient, se
 		return nil, err
 	}
 	user, _ := s.users.get(session.UserID)
-	userJSON, memberships := newUserJSON(user), []object{}
+	encoded, _ := json.Marshal(newUserJSON(user)) // as for the backend
+	userFields, memberships := constants(string(encoded)), []object{}
 	for _, m := range s.memberships.rows {
 		if m.UserID == user.ID {
 			memberships = append(memberships, s.newMembershipJSON(*m))
 		}
 	}
-	delete(userJSON, "private_metadata")
-	userJSON["organization_memberships"] = memberships
+	delete(userFields, "private_metadata")
+	userFields["organization_memberships"] = memberships
 	body := newSessionJSON(session)
 	maps.Copy(body, object{
 		"last_active_organization_id": nullable(organization), "factor_verification_age": s.factorVerificationAge(session),
-		"user": userJSON, "public_user_data": newPublicUserDataJSON(user), "last_active_token": token, "tasks": nil,
+		"user": userFields, "public_user_data": newPublicUserDataJSON(user), "last_active_token": token, "tasks": nil,
 	})
 	return body, nil
 }

@@ -192,18 +192,6 @@ func TestTicketsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestSignInTokensAreTheBackendsTickets(t *testing.T) {
-	s := start(t, fakeclerk.Options{})
-	a := call(t, s, "POST /v1/sign_in_tokens", `{"user_id":"user_ada"}`)
-	ticket, _ := a.json["token"].(string)
-	if a := newBrowser(t, s, pageOrigin).signIn(ticket); a.status != http.StatusOK {
-		t.Errorf("sign in: %d %s", a.status, a.body)
-	}
-	if a := call(t, s, "POST /v1/sign_in_tokens", `{"user_id":"user_nobody"}`); a.status != http.StatusNotFound {
-		t.Errorf("for nobody: %d %s", a.status, a.body)
-	}
-}
-
 func TestTicketsAsPlainText(t *testing.T) {
 	s := start(t, fakeclerk.Options{})
 	for query, want := range map[string]int{"email=ADA@example.com": http.StatusOK, "user_id=user_noemail": http.StatusOK, "email=x": http.StatusNotFound} {

@@ -81,7 +81,6 @@ func (s *Server) RemoveKey(kid string) bool {
 	return s.keys.remove(kid)
 }
 
-// getJWKS answers GET /v1/jwks.
 func (s *Server) getJWKS(*http.Request) (any, error) {
 	return jose.JSONWebKeySet{Keys: s.keys.listed}, nil
 }

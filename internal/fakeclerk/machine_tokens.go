@@ -72,9 +72,7 @@ var machineTokenKinds = map[string]struct {
 // options change a JWT. As in Clerk, a JWT M2M token is not stored: it cannot be
 // listed or revoked.
 func (s *Server) AddMachineToken(t MachineToken, options ...TokenOption) (MachineToken, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addMachineToken(t, options)
+	return locked(s, func() (MachineToken, error) { return s.addMachineToken(t, options) })
 }
 
 func (s *Server) addMachineToken(t MachineToken, options []TokenOption) (MachineToken, error) {

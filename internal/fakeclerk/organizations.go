@@ -102,9 +102,7 @@ func (o Organization) clone() Organization {
 // creates one, the user in CreatedBy becomes its admin. It fails with
 // [ErrOrganizationExists] for a taken id or slug, and with [ErrUnknownUser].
 func (s *Server) AddOrganization(o Organization) (Organization, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addOrganization(o)
+	return locked(s, func() (Organization, error) { return s.addOrganization(o) })
 }
 
 func (s *Server) addOrganization(o Organization) (Organization, error) {
@@ -162,9 +160,7 @@ func (s *Server) changeOrganization(id string, change func(*Organization)) (Orga
 // DeleteOrganization removes an organization and its memberships. It fails with
 // [ErrUnknownOrganization].
 func (s *Server) DeleteOrganization(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.removeOrganization(id)
+	_, err := locked(s, func() (any, error) { return s.removeOrganization(id) })
 	return err
 }
 
@@ -187,9 +183,7 @@ func (s *Server) removeOrganization(id string) (any, error) {
 // fails with [ErrUnknownUser], [ErrUnknownOrganization] and
 // [ErrMembershipExists].
 func (s *Server) AddMembership(organizationID, userID, role string) (Membership, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addMembership(organizationID, userID, role)
+	return locked(s, func() (Membership, error) { return s.addMembership(organizationID, userID, role) })
 }
 
 func (s *Server) addMembership(organizationID, userID, role string) (Membership, error) {
@@ -217,9 +211,7 @@ func (s *Server) addMembership(organizationID, userID, role string) (Membership,
 // [ErrUnknownMembership], and with [ErrLastAdmin] where nobody else would be
 // admin.
 func (s *Server) UpdateMembership(organizationID, userID, role string) (Membership, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changeMembership(organizationID, userID, role)
+	return locked(s, func() (Membership, error) { return s.changeMembership(organizationID, userID, role) })
 }
 
 func (s *Server) changeMembership(organizationID, userID, role string) (Membership, error) {
@@ -250,9 +242,7 @@ func (s *Server) membership(organizationID, userID string) (*Membership, error) 
 // name it until they expire. It fails with [ErrUnknownMembership], and with
 // [ErrLastAdmin] where nobody else is admin.
 func (s *Server) RemoveMembership(organizationID, userID string) (Membership, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.removeMembership(organizationID, userID)
+	return locked(s, func() (Membership, error) { return s.removeMembership(organizationID, userID) })
 }
 
 func (s *Server) removeMembership(organizationID, userID string) (Membership, error) {

@@ -61,10 +61,16 @@ func TestClerkSDKReadsAndChangesOrganizations(t *testing.T) {
 		_, err := memberships.Delete(ctx, &organizationmembership.DeleteParams{OrganizationID: created.ID, UserID: "user_noemail"})
 		return err
 	})
-	if renamed, err := organizations.Update(ctx, created.ID, &organization.UpdateParams{Name: clerk.String("Engines")}); err != nil || renamed.Name != "Engines" {
+	if renamed, err := s.UpdateOrganization(created.ID, func(o *fakeclerk.Organization) { o.Name = "Engines" }); err != nil || renamed.Slug != created.Slug {
 		t.Errorf("%+v, %v", renamed, err)
 	}
-	if _, err := organizations.Delete(ctx, created.ID); err != nil {
+	if _, err := s.UpdateOrganization(created.ID, func(o *fakeclerk.Organization) { o.Slug = "analytical" }); !errors.Is(err, fakeclerk.ErrOrganizationExists) {
+		t.Errorf("a taken slug: %v", err)
+	}
+	if got, err := organizations.Get(ctx, created.ID); err != nil || got.Name != "Engines" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := s.DeleteOrganization(created.ID); err != nil {
 		t.Error(err)
 	}
 	wantAPIError(t, http.StatusNotFound, "resource_not_found", func() error {

@@ -48,6 +48,17 @@ func decode(r *http.Request, target any) error {
 	return nil
 }
 
+// with makes a handler of one that takes the decoded body.
+func with[P any](answer func(*http.Request, P) (any, error)) handler {
+	return func(r *http.Request) (any, error) {
+		var p P
+		if err := decode(r, &p); err != nil {
+			return nil, err
+		}
+		return answer(r, p)
+	}
+}
+
 // formToJSON makes "name=a" a string and "name[]=a&name[]=b" a list.
 func formToJSON(body string) ([]byte, error) {
 	form, err := url.ParseQuery(body)
@@ -65,13 +76,16 @@ func formToJSON(body string) ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// decodeControl decodes the JSON body of a control request. An unknown field is
-// an error: it would be a misspelt one that does nothing.
-func decodeControl(r *http.Request, target any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(target); err != nil && !errors.Is(err, io.EOF) {
-		return errBody(err)
+// withControl is [with] for a control request. An unknown field is an error: it
+// would be a misspelt one that does nothing.
+func withControl[P any](answer func(*http.Request, P) (any, error)) handler {
+	return func(r *http.Request) (any, error) {
+		var p P
+		decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
+			return nil, errBody(err)
+		}
+		return answer(r, p)
 	}
-	return nil
 }

@@ -44,15 +44,35 @@ func orEmpty(metadata map[string]any) map[string]any {
 }
 
 // each makes the resources of a list.
-func each[V any](rows []*V, newJSON func(V) object) []object {
-	list := make([]object, len(rows))
+func each[V, J any](rows []*V, newJSON func(V) J) []J {
+	list := make([]J, len(rows))
 	for i, row := range rows {
 		list[i] = newJSON(*row)
 	}
 	return list
 }
 
-var userConstants = constants(`{
+// userJSON is https://clerk.com/docs/reference/backend-api/model/user. Lists of
+// users are large, so unlike other resources it is a struct, and its constant
+// fields are encoded already.
+type userJSON struct {
+	ID                    string             `json:"id"`
+	Username              any                `json:"username"`
+	FirstName             any                `json:"first_name"`
+	LastName              any                `json:"last_name"`
+	ExternalID            any                `json:"external_id"`
+	EmailAddresses        []emailAddressJSON `json:"email_addresses"`
+	PrimaryEmailAddressID any                `json:"primary_email_address_id"`
+	Banned                bool               `json:"banned"`
+	Locked                bool               `json:"locked"`
+	PublicMetadata        map[string]any     `json:"public_metadata"`
+	PrivateMetadata       map[string]any     `json:"private_metadata"`
+	UnsafeMetadata        map[string]any     `json:"unsafe_metadata"`
+	CreatedAt             int64              `json:"created_at"`
+	UpdatedAt             int64              `json:"updated_at"`
+}
+
+const userConstants = `,
 	"object": "user", "locale": null, "image_url": "https://img.clerk.com/preview.png", "has_image": false,
 	"primary_phone_number_id": null, "primary_web3_wallet_id": null, "password_enabled": false, "two_factor_enabled": false,
 	"totp_enabled": false, "backup_code_enabled": false, "mfa_enabled_at": null, "mfa_disabled_at": null,
@@ -60,45 +80,56 @@ var userConstants = constants(`{
 	"saml_accounts": [], "enterprise_accounts": [], "lockout_expires_in_seconds": null, "verification_attempts_remaining": 100,
 	"delete_self_enabled": true, "create_organization_enabled": true, "create_organizations_limit": null,
 	"last_sign_in_at": null, "last_active_at": null, "legal_accepted_at": null
-}`)
+}`
 
-// newUserJSON makes https://clerk.com/docs/reference/backend-api/model/user.
-func newUserJSON(user User) object {
-	addresses := make([]object, len(user.EmailAddresses))
-	for i, address := range user.EmailAddresses {
-		addresses[i] = newEmailAddressJSON(address, user.CreatedAt)
+func (u userJSON) MarshalJSON() ([]byte, error) {
+	type fields userJSON
+	encoded, err := json.Marshal(fields(u))
+	if err != nil {
+		return nil, err
 	}
-	return resource(userConstants, object{
-		"id":                       user.ID,
-		"username":                 nullable(user.Username),
-		"first_name":               nullable(user.FirstName),
-		"last_name":                nullable(user.LastName),
-		"external_id":              nullable(user.ExternalID),
-		"email_addresses":          addresses,
-		"primary_email_address_id": nullable(user.PrimaryEmailAddressID),
-		"banned":                   user.Banned,
-		"locked":                   user.Locked,
-		"public_metadata":          orEmpty(user.PublicMetadata),
-		"private_metadata":         orEmpty(user.PrivateMetadata),
-		"unsafe_metadata":          orEmpty(user.UnsafeMetadata),
-		"created_at":               user.CreatedAt.UnixMilli(),
-		"updated_at":               user.UpdatedAt.UnixMilli(),
-	})
+	return append(encoded[:len(encoded)-1], userConstants...), nil
 }
 
-func newEmailAddressJSON(address EmailAddress, createdAt time.Time) object {
-	out := object{
-		"id": address.ID, "object": "email_address", "email_address": address.EmailAddress, "reserved": false,
-		"verification": nil, "matches_sso_connection": false,
-		"linked_to":  []object{}, // Clerk's JavaScript SDK fails without it
-		"created_at": createdAt.UnixMilli(), "updated_at": createdAt.UnixMilli(),
-	}
-	if !address.Unverified {
-		out["verification"] = object{
-			"object": "verification_admin", "status": "verified", "strategy": "admin", "attempts": nil, "expire_at": nil,
+type emailAddressJSON struct {
+	ID           string          `json:"id"`
+	Object       string          `json:"object"`
+	EmailAddress string          `json:"email_address"`
+	Verification json.RawMessage `json:"verification"`
+	LinkedTo     []object        `json:"linked_to"` // Clerk's JavaScript SDK fails without it
+	CreatedAt    int64           `json:"created_at"`
+	UpdatedAt    int64           `json:"updated_at"`
+}
+
+var verified = json.RawMessage(`{"object":"verification_admin","status":"verified","strategy":"admin","attempts":null,"expire_at":null}`)
+
+func newUserJSON(user User) userJSON {
+	addresses := make([]emailAddressJSON, len(user.EmailAddresses))
+	for i, address := range user.EmailAddresses {
+		addresses[i] = emailAddressJSON{
+			ID: address.ID, Object: "email_address", EmailAddress: address.EmailAddress, LinkedTo: []object{},
+			CreatedAt: user.CreatedAt.UnixMilli(), UpdatedAt: user.CreatedAt.UnixMilli(),
+		}
+		if !address.Unverified {
+			addresses[i].Verification = verified
 		}
 	}
-	return out
+	return userJSON{
+		ID:                    user.ID,
+		Username:              nullable(user.Username),
+		FirstName:             nullable(user.FirstName),
+		LastName:              nullable(user.LastName),
+		ExternalID:            nullable(user.ExternalID),
+		EmailAddresses:        addresses,
+		PrimaryEmailAddressID: nullable(user.PrimaryEmailAddressID),
+		Banned:                user.Banned,
+		Locked:                user.Locked,
+		PublicMetadata:        orEmpty(user.PublicMetadata),
+		PrivateMetadata:       orEmpty(user.PrivateMetadata),
+		UnsafeMetadata:        orEmpty(user.UnsafeMetadata),
+		CreatedAt:             user.CreatedAt.UnixMilli(),
+		UpdatedAt:             user.UpdatedAt.UnixMilli(),
+	}
 }
 
 var sessionConstants = constants(`{"object": "session", "last_active_organization_id": null, "actor": null}`)

@@ -64,45 +64,39 @@ func (s *Server) registerRoutes() {
 		{"GET /v1/jwks", s.getJWKS},
 
 		{"GET /v1/users", s.listUsers},
-		{"POST /v1/users", s.createUser},
+		{"POST /v1/users", with(s.createUser)},
 		{"GET /v1/users/count", s.countUsers},
 		{"GET /v1/users/{id}", s.getUser},
 		{"PATCH /v1/users/{id}", s.updateUser},
-		{"DELETE /v1/users/{id}", s.deleteUser},
-		{"POST /v1/users/{id}/ban", s.banUser},
-		{"POST /v1/users/{id}/unban", s.unbanUser},
+		{"DELETE /v1/users/{id}", func(r *http.Request) (any, error) { return s.removeUser(r.PathValue("id")) }},
+		{"POST /v1/users/{id}/ban", func(r *http.Request) (any, error) { return s.setBanned(r.PathValue("id"), true) }},
+		{"POST /v1/users/{id}/unban", func(r *http.Request) (any, error) { return s.setBanned(r.PathValue("id"), false) }},
 		{"GET /v1/users/{id}/organization_memberships", s.listUserMemberships},
 
-		{"POST /v1/sessions", s.createSession},
+		{"POST /v1/sessions", with(s.createSession)},
 		{"GET /v1/sessions/{id}", s.getSession},
 		{"POST /v1/sessions/{id}/revoke", s.revokeSession},
 		{"POST /v1/sessions/{id}/tokens", s.createToken},
-		{"POST /v1/sign_in_tokens", s.createSignInToken},
 
 		{"GET /v1/organizations", s.listOrganizations},
-		{"POST /v1/organizations", s.createOrganization},
+		{"POST /v1/organizations", with(s.createOrganization)},
 		{"GET /v1/organizations/{id}", s.getOrganization},
-		{"PATCH /v1/organizations/{id}", s.updateOrganization},
-		{"DELETE /v1/organizations/{id}", s.deleteOrganization},
 		{"GET /v1/organizations/{id}/memberships", s.listMemberships},
-		{"POST /v1/organizations/{id}/memberships", s.createMembership},
-		{"PATCH /v1/organizations/{id}/memberships/{user_id}", s.updateMembership},
+		{"POST /v1/organizations/{id}/memberships", with(s.createMembership)},
+		{"PATCH /v1/organizations/{id}/memberships/{user_id}", with(s.updateMembership)},
 		{"DELETE /v1/organizations/{id}/memberships/{user_id}", s.deleteMembership},
 
 		{"GET /v1/api_keys", s.listAPIKeys},
-		{"POST /v1/api_keys", s.createAPIKey},
-		{"POST /v1/api_keys/verify", s.verifyAPIKey},
-		{"GET /v1/api_keys/{id}", s.getAPIKey},
-		{"PATCH /v1/api_keys/{id}", s.updateAPIKey},
-		{"DELETE /v1/api_keys/{id}", s.deleteAPIKey},
-		{"GET /v1/api_keys/{id}/secret", s.getAPIKeySecret},
-		{"POST /v1/api_keys/{id}/revoke", s.revokeAPIKey},
+		{"POST /v1/api_keys", with(s.createAPIKey)},
+		{"POST /v1/api_keys/verify", s.onSecret(TypeAPIKey, s.verifyToken)},
+		{"GET /v1/api_keys/{id}", s.onToken(TypeAPIKey, s.getMachineToken)},
+		{"POST /v1/api_keys/{id}/revoke", s.onToken(TypeAPIKey, s.revokeToken)},
 		{"GET /v1/m2m_tokens", s.listM2MTokens},
-		{"POST /v1/m2m_tokens", s.createM2MToken},
-		{"POST /v1/m2m_tokens/verify", s.verifyM2MToken},
-		{"POST /v1/m2m_tokens/{id}/revoke", s.revokeM2MToken},
-		{"POST /v1/oauth_applications/access_tokens/verify", s.verifyOAuthToken},
-		{"POST /v1/oauth_applications/{id}/revoke_token", s.revokeOAuthToken},
+		{"POST /v1/m2m_tokens", with(s.createM2MToken)},
+		{"POST /v1/m2m_tokens/verify", s.onSecret(TypeM2MToken, s.verifyToken)},
+		{"POST /v1/m2m_tokens/{id}/revoke", s.onToken(TypeM2MToken, s.revokeToken)},
+		{"POST /v1/oauth_applications/access_tokens/verify", s.onSecret(TypeOAuthToken, s.verifyToken)},
+		{"POST /v1/oauth_applications/{id}/revoke_token", s.onSecret(TypeOAuthToken, s.revokeOAuthToken)},
 		{"/v1/", unknown},
 
 		{"GET /v1/environment", getEnvironment},
@@ -123,21 +117,21 @@ func (s *Server) registerRoutes() {
 		{"GET /token", s.getToken},
 		{"GET /ticket", s.getTicket},
 
-		{"PUT /fakeclerk/faults", s.putFaults},
+		{"PUT /fakeclerk/faults", withControl(s.putFaults)},
 		{"DELETE /fakeclerk/faults", s.deleteFaults},
 		{"GET /fakeclerk/requests", s.getRequests},
 		{"DELETE /fakeclerk/requests", s.deleteRequests},
-		{"POST /fakeclerk/keys/rotate", s.rotateKey},
+		{"POST /fakeclerk/keys/rotate", withControl(s.rotateKey)},
 		{"DELETE /fakeclerk/keys/{kid}", s.deleteKey},
-		{"PUT /fakeclerk/rate_limit", s.putRateLimit},
-		{"PUT /fakeclerk/latency", s.putLatency},
-		{"PUT /fakeclerk/clock", s.putClock},
-		{"POST /fakeclerk/users", s.postUser},
-		{"POST /fakeclerk/machine_tokens", s.postMachineToken},
+		{"PUT /fakeclerk/rate_limit", withControl(s.putRateLimit)},
+		{"PUT /fakeclerk/latency", withControl(s.putLatency)},
+		{"PUT /fakeclerk/clock", withControl(s.putClock)},
+		{"POST /fakeclerk/users", withControl(s.postUser)},
+		{"POST /fakeclerk/machine_tokens", withControl(s.postMachineToken)},
 		{"POST /fakeclerk/sessions/{id}/end", s.endSession},
 		{"GET /fakeclerk/webhooks", s.getWebhooks},
-		{"PUT /fakeclerk/webhooks", s.putWebhooks},
-		{"POST /fakeclerk/webhooks", s.postWebhook},
+		{"PUT /fakeclerk/webhooks", withControl(s.putWebhooks)},
+		{"POST /fakeclerk/webhooks", withControl(s.postWebhook)},
 		{"POST /fakeclerk/webhooks/{id}/resend", s.resendWebhook},
 		{"DELETE /fakeclerk/webhooks/{id}", s.deleteWebhook},
 		{"/", unknown},
@@ -204,7 +198,8 @@ func (s *Server) begin(rt *route, r *http.Request) (*Fault, time.Duration, error
 func (s *Server) admit(rt *route, r *http.Request) error {
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return errNoKey
+		return newError(http.StatusUnauthorized, "authorization_header_format_invalid",
+			`Invalid Authorization header format. Must be "Bearer <YOUR_API_KEY>"`)
 	}
 	ofMachine := strings.Contains(rt.pattern, "/m2m_tokens") && s.asker(r) != nil
 	if key != s.options.SecretKey && !ofMachine {
@@ -279,8 +274,7 @@ func writeError(w http.ResponseWriter, err error) {
 	}
 	var answer *apiError
 	if !errors.As(err, &answer) {
-		answer = errStatus(http.StatusInternalServerError)
-		answer.longMessage = err.Error()
+		answer = newError(http.StatusInternalServerError, "internal_clerk_error", err.Error())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	setRetryAfter(w, answer.retryAfter)

@@ -146,11 +146,11 @@ func Start(options Options) (*Server, error) {
 	s.webhookURL = options.WebhookURL // from now on: the first accounts are not news
 	s.registerRoutes()
 
-	if err := s.webhooks.open(options); err != nil {
+	if err := s.webhooks.open(options.WebhookSigningSecret); err != nil {
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
 	if err := s.listener.open(addr, s.guard(s.mux), options.Logger); err != nil {
-		s.webhooks.close()
+		s.closeWebhooks()
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
 	s.url = "http://" + s.listener.addr.String()
@@ -170,7 +170,7 @@ func (s *Server) Issuer() string { return s.options.Issuer }
 // Close stops listening, ends every connection, hung requests included, gives up
 // the webhooks that are not delivered, and waits for all goroutines.
 func (s *Server) Close() error {
-	s.webhooks.close()
+	s.closeWebhooks()
 	return s.listener.close()
 }
 
@@ -190,6 +190,13 @@ func (s *Server) SetPageOrigins(origins ...string) {
 }
 
 func (s *Server) now() time.Time { return s.options.Now() }
+
+// locked calls change while mu is held.
+func locked[T any](s *Server, change func() (T, error)) (T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return change()
+}
 
 // newID returns an id as Clerk's, such as "sess_…".
 func newID(prefix string) string { return prefix + "_" + rand.Text() }

@@ -58,9 +58,7 @@ func (s *Server) tokenSession(userID string) (Session, error) {
 // EndSession signs a session out. Tokens already signed stay valid until they
 // expire. It fails with [ErrUnknownSession].
 func (s *Server) EndSession(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.changeSession(id, SessionEnded)
+	_, err := locked(s, func() (any, error) { return s.changeSession(id, SessionEnded) })
 	return err
 }
 

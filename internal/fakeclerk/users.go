@@ -66,9 +66,7 @@ func (u User) clone() User {
 // user, the first address becomes the primary one if none is named. It fails
 // with [ErrUserExists] for a taken id or address.
 func (s *Server) AddUser(user User) (User, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addUser(user)
+	return locked(s, func() (User, error) { return s.addUser(user) })
 }
 
 func (s *Server) addUser(user User) (User, error) {
@@ -168,9 +166,7 @@ func (s *Server) changeUser(id string, change func(*User)) (User, error) {
 // DeleteUser removes an account with its sessions and memberships, even those of
 // a last admin. It fails with [ErrUnknownUser].
 func (s *Server) DeleteUser(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.removeUser(id)
+	_, err := locked(s, func() (any, error) { return s.removeUser(id) })
 	return err
 }
 
@@ -202,18 +198,14 @@ func (s *Server) removeUser(id string) (any, error) {
 // BanUser bans an account and revokes its sessions. Tokens already signed stay
 // valid until they expire. It fails with [ErrUnknownUser].
 func (s *Server) BanUser(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.setBanned(id, true)
+	_, err := locked(s, func() (any, error) { return s.setBanned(id, true) })
 	return err
 }
 
 // UnbanUser ends a ban; the sessions stay revoked. It fails with
 // [ErrUnknownUser].
 func (s *Server) UnbanUser(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.setBanned(id, false)
+	_, err := locked(s, func() (any, error) { return s.setBanned(id, false) })
 	return err
 }
 

@@ -56,24 +56,20 @@ type WebhookAttempt struct {
 type webhookSender struct {
 	signer  *standardwebhooks.Webhook
 	client  *http.Client
-	retries []time.Duration
-	log     *slog.Logger
-	ctx     context.Context
+	ctx     context.Context // done once the server closes
 	cancel  context.CancelFunc
-	working sync.WaitGroup
-
-	mu   sync.Mutex
-	turn <-chan struct{} // closed after the first attempt of the newest message
+	running sync.WaitGroup
+	turn    <-chan struct{} // closed after the first attempt of the newest message
 }
 
-func (w *webhookSender) open(options Options) error {
-	signer, err := standardwebhooks.NewWebhook(options.WebhookSigningSecret)
+func (w *webhookSender) open(secret string) error {
+	signer, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		return fmt.Errorf("webhook signing secret: %w", err)
 	}
 	first := make(chan struct{})
 	close(first)
-	w.signer, w.retries, w.log, w.turn = signer, options.WebhookRetries, options.Logger, first
+	w.signer, w.turn = signer, first
 	w.client = &http.Client{
 		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // Svix follows none
@@ -81,45 +77,6 @@ func (w *webhookSender) open(options Options) error {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return nil
-}
-
-// close gives up what is not delivered, and waits for the goroutines.
-func (w *webhookSender) close() {
-	w.mu.Lock()
-	w.cancel()
-	w.mu.Unlock() // from here on none is started
-	w.working.Wait()
-	w.client.CloseIdleConnections()
-}
-
-// start delivers a message in the background, after those that were started
-// before.
-func (w *webhookSender) start(attempt func() bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ctx.Err() != nil {
-		return
-	}
-	turn, done := w.turn, make(chan struct{})
-	w.turn = done
-	w.working.Go(func() {
-		<-turn
-		over := attempt()
-		close(done)
-		for _, wait := range w.retries {
-			if over {
-				return
-			}
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-w.ctx.Done():
-				timer.Stop()
-				return
-			}
-			over = attempt()
-		}
-	})
 }
 
 // post sends a message once and returns the status of the answer, or 0.
@@ -152,7 +109,35 @@ func (w *webhookSender) sign(id string, at time.Time, body []byte) http.Header {
 	return header
 }
 
-// attempt sends a message once, and reports whether that was the last attempt.
+// deliver sends a message in the background, after those that were delivered
+// before, and again after each of [Options].WebhookRetries until it arrives.
+func (s *Server) deliver(message *WebhookMessage) {
+	w := &s.webhooks
+	if w.ctx.Err() != nil {
+		return
+	}
+	turn, done := w.turn, make(chan struct{})
+	w.turn = done
+	w.running.Go(func() {
+		<-turn
+		over := s.attempt(message)
+		close(done)
+		for _, wait := range s.options.WebhookRetries {
+			if over {
+				return
+			}
+			select {
+			case <-time.After(wait):
+				over = s.attempt(message)
+			case <-w.ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// attempt sends a message once, without mu, and reports whether that was the
+// last attempt.
 func (s *Server) attempt(message *WebhookMessage) bool {
 	s.mu.Lock()
 	url, dropped := s.webhookURL, message.dropped
@@ -166,10 +151,19 @@ func (s *Server) attempt(message *WebhookMessage) bool {
 	if s.webhooks.ctx.Err() == nil {
 		message.Attempts = append(message.Attempts, WebhookAttempt{Status: status})
 		message.Delivered = message.Delivered || status/100 == 2
-		s.webhooks.log.LogAttrs(s.webhooks.ctx, slog.LevelInfo, "fakeclerk webhook", slog.String("type", message.Type),
+		s.options.Logger.LogAttrs(s.webhooks.ctx, slog.LevelInfo, "fakeclerk webhook", slog.String("type", message.Type),
 			slog.Int("attempt", len(message.Attempts)), slog.Int("status", status))
 	}
 	return status/100 == 2
+}
+
+// closeWebhooks gives up what is not delivered, and waits for the goroutines.
+func (s *Server) closeWebhooks() {
+	s.mu.Lock()
+	s.webhooks.cancel()
+	s.mu.Unlock() // from here on none is started
+	s.webhooks.running.Wait()
+	s.webhooks.client.CloseIdleConnections()
 }
 
 // announce sends an event about a change that was just made.
@@ -187,9 +181,7 @@ func (s *Server) announce(eventType string, data func() any) {
 // for the delivery, which [Server.Webhooks] shows. Without a URL nothing is
 // sent.
 func (s *Server) SendWebhook(eventType string, data any) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sendWebhook(eventType, data)
+	return locked(s, func() (string, error) { return s.sendWebhook(eventType, data) })
 }
 
 func (s *Server) sendWebhook(eventType string, data any) (string, error) {
@@ -214,10 +206,6 @@ func (s *Server) sendWebhook(eventType string, data any) (string, error) {
 		s.deliver(message)
 	}
 	return message.ID, nil
-}
-
-func (s *Server) deliver(message *WebhookMessage) {
-	s.webhooks.start(func() bool { return s.attempt(message) })
 }
 
 // HoldWebhooks keeps new messages back, for a test that delivers each itself:
@@ -310,42 +298,36 @@ func (s *Server) SignWebhook(id string, at time.Time, body []byte) http.Header {
 	return s.webhooks.sign(id, at, body)
 }
 
-// getWebhooks answers GET /fakeclerk/webhooks: [Server.Webhooks].
 func (s *Server) getWebhooks(*http.Request) (any, error) {
 	return object{"messages": append([]*WebhookMessage{}, s.messages...)}, nil
 }
 
-// putWebhooks answers PUT /fakeclerk/webhooks: it sends events to another URL
-// from now on, repeated ones included, or with "" no new ones, and holds them.
-func (s *Server) putWebhooks(r *http.Request) (any, error) {
-	body := struct {
-		URL  string `json:"url"`
-		Hold bool   `json:"hold"`
-	}{s.webhookURL, s.webhooksHeld}
-	err := decodeControl(r, &body)
-	if err == nil {
-		s.webhookURL = body.URL
-		s.holdWebhooks(body.Hold)
-	}
-	return nil, err
+type webhookParams struct {
+	URL  *string         `json:"url"`
+	Hold *bool           `json:"hold"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"`
 }
 
-// postWebhook answers POST /fakeclerk/webhooks: [Server.SendWebhook].
-func (s *Server) postWebhook(r *http.Request) (any, error) {
-	var body struct {
-		Type string          `json:"type"`
-		Data json.RawMessage `json:"data"`
+// putWebhooks sends events to another URL from now on, repeated ones included,
+// or with "" no new ones; and holds them.
+func (s *Server) putWebhooks(_ *http.Request, body webhookParams) (any, error) {
+	if body.URL != nil {
+		s.webhookURL = *body.URL
 	}
-	if err := decodeControl(r, &body); err != nil {
-		return nil, err
+	if body.Hold != nil {
+		s.holdWebhooks(*body.Hold)
 	}
+	return nil, nil
+}
+
+func (s *Server) postWebhook(_ *http.Request, body webhookParams) (any, error) {
 	id, err := s.sendWebhook(body.Type, body.Data)
 	return object{"id": id}, err
 }
 
-// resendWebhook answers POST /fakeclerk/webhooks/{id}/resend: it sends a message
-// again under the same id, delivered or not, as the button in Clerk's dashboard
-// does.
+// resendWebhook sends a message again under the same id, delivered or not, as
+// the button in Clerk's dashboard does.
 func (s *Server) resendWebhook(r *http.Request) (any, error) {
 	message, err := s.message(r.PathValue("id"))
 	if err == nil {
@@ -354,7 +336,6 @@ func (s *Server) resendWebhook(r *http.Request) (any, error) {
 	return nil, err
 }
 
-// deleteWebhook answers DELETE /fakeclerk/webhooks/{id}: [Server.DropWebhook].
 func (s *Server) deleteWebhook(r *http.Request) (any, error) {
 	return nil, s.dropWebhook(r.PathValue("id"))
 }

@@ -96,7 +96,7 @@ func TestChangesAreSentAsWebhooks(t *testing.T) {
 			call(t, s, "POST /fakeclerk/sessions/"+created+"/end", "")
 		}},
 		{"organization.created", "org_new", func() { _, _ = s.AddOrganization(fakeclerk.Organization{ID: "org_new", Name: "New"}) }},
-		{"organization.updated", "org_new", func() { call(t, s, "PATCH /v1/organizations/org_new", `{"name":"Newer"}`) }},
+		{"organization.updated", "org_new", func() { _, _ = s.UpdateOrganization("org_new", func(o *fakeclerk.Organization) { o.Name = "Newer" }) }},
 		{"organizationMembership.created", "", func() { _, _ = s.AddMembership("org_new", "user_ada", "") }},
 		{"organizationMembership.updated", "", func() { _, _ = s.UpdateMembership("org_new", "user_ada", "org:reader") }},
 		{"organizationMembership.deleted", "", func() { _, _ = s.RemoveMembership("org_new", "user_ada") }},

@@ -1,154 +1,140 @@
 // Package standalone serves the HTTP contract of the Encore app on net/http,
-// for machines without the Encore CLI. The development command and the
-// end-to-end tests run it; production runs the Encore app.
+// for machines without the Encore CLI. It plays the part of Encore's gateway:
+// routing, CORS and the shape of answers. What an endpoint decides is in the
+// packages that the Encore services call too.
 package standalone
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"encore.dev/beta/errs"
+	"github.com/felixge/httpsnoop"
+	"github.com/rs/cors"
 
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/organization/members"
+	"encore.app/user/profile"
+	"encore.app/webhooks/clerkevent"
+	"encore.app/whoami/identity"
 )
 
-// Handler serves GET /user/profile as the Encore app does, cross-origin
-// requests included, which Encore allows from everywhere on a developer's
-// machine. The logger gets one line a request and never a token, key or email
-// address; nil turns it off. Options serve more.
-func Handler(authenticator *clerkauth.Authenticator, logger *slog.Logger, options ...Option) http.Handler {
-	d := &door{authenticator: authenticator, logger: logger, mux: http.NewServeMux()}
-	for _, serve := range options {
-		serve(d)
-	}
-	d.mux.HandleFunc("GET /user/profile", d.authenticated(profile))
-	d.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, errs.NotFound, "endpoint not found")
-	})
-	return d
+// Options configure [Handler].
+type Options struct {
+	Authenticator *clerkauth.Authenticator
+	// WebhookSigningSecrets are those of [clerkevent.NewReceiver].
+	WebhookSigningSecrets string
+	// Log gets a line a request, and never a token, key or email address. Nil
+	// turns it off.
+	Log *slog.Logger
+	// Counters are shown to this machine at /debug/counters. They may be nil.
+	Counters *clerkauth.Counters
 }
 
-type door struct {
-	authenticator *clerkauth.Authenticator
-	logger        *slog.Logger
-	mux           *http.ServeMux
+type handler struct {
+	Options
+	mux *http.ServeMux
 }
 
-// ServeHTTP implements [http.Handler].
-func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if allowOrigin(w, r) {
-		return
+// Handler returns the server's handler, or an error about the signing secrets.
+// As Encore does locally, it lets pages of every origin call.
+func Handler(o Options) (http.Handler, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if d.logger == nil {
-		d.mux.ServeHTTP(w, r)
-		return
-	}
-	start := time.Now()
-	seen := &status{ResponseWriter: w, code: http.StatusOK}
-	d.mux.ServeHTTP(seen, r)
-	attributes := []slog.Attr{
-		slog.String("method", r.Method), slog.String("route", r.Pattern),
-		slog.Int("status", seen.code), slog.Duration("took", time.Since(start)),
-	}
-	if seen.reason != "" {
-		attributes = append(attributes, slog.String("reason", string(seen.reason)))
-	}
-	d.logger.LogAttrs(r.Context(), slog.LevelInfo, "request", attributes...)
-}
-
-// authenticated is the part of Encore's gateway that runs the auth handler.
-func (d *door) authenticated(endpoint func(http.ResponseWriter, *http.Request, clerkauth.Caller)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		token, err := clerkauth.BearerToken(r.Header.Get("Authorization"))
-		if err == nil {
-			var caller clerkauth.Caller
-			if caller, err = d.authenticator.Authenticate(r.Context(), token); err == nil {
-				endpoint(w, r, caller)
-				return
-			}
-		}
-		d.refuse(w, clerkauth.AsError(err))
-	}
-}
-
-func (d *door) refuse(w http.ResponseWriter, err *clerkauth.Error) {
-	if seen, ok := w.(*status); ok {
-		seen.reason = err.Reason
-	}
-	code := errs.Internal
-	switch err.Kind {
-	case clerkauth.Unauthenticated:
-		code = errs.Unauthenticated
-	case clerkauth.Unavailable:
-		code = errs.Unavailable
-	case clerkauth.Canceled:
-		code = errs.Canceled
-	default:
-		if d.logger != nil {
-			d.logger.Error("Clerk refuses this backend: set CLERK_SECRET_KEY to the secret key of your Clerk instance", "cause", err.Error())
-		}
-	}
-	writeError(w, code, err.Kind.Message())
-}
-
-func profile(w http.ResponseWriter, _ *http.Request, caller clerkauth.Caller) {
-	write(w, http.StatusOK, struct {
-		UserID string `json:"userId"`
-		Email  string `json:"email"`
-	}{caller.UserID, caller.Email})
-}
-
-// writeError writes an error in Encore's shape.
-func writeError(w http.ResponseWriter, code errs.ErrCode, message string) {
-	write(w, code.HTTPStatus(), struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Details any    `json:"details"`
-	}{code.String(), message, nil})
-}
-
-func write(w http.ResponseWriter, code int, body any) {
-	encoded, err := json.Marshal(body)
+	h := &handler{Options: o, mux: http.NewServeMux()}
+	organization := &members.Client{Backend: o.Authenticator.Backend(), Log: o.Log}
+	// The function does what handle of the service webhooks does.
+	webhooks, err := clerkevent.NewReceiver(o.WebhookSigningSecrets, func(ctx context.Context, event *clerkevent.Event) error {
+		return event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator})
+	}, o.Log)
 	if err != nil {
-		panic(errors.Join(errors.New("standalone: body cannot be encoded"), err))
+		return nil, err
+	}
+
+	h.authenticated("GET /user/profile", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
+		return profile.Of(c), nil
+	})
+	h.authenticated("GET /organization", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
+		return members.Active(c)
+	})
+	h.authenticated("GET /organization/members", access.People, members.ToList, func(r *http.Request, c *clerkauth.Caller) (any, error) {
+		q := r.URL.Query()
+		return organization.List(r.Context(), c, &members.ListParams{Limit: q.Get("limit"), Offset: q.Get("offset")})
+	})
+	h.authenticated("DELETE /organization/members/{userID}", access.People, members.ToRemove, func(r *http.Request, c *clerkauth.Caller) (any, error) {
+		return nil, organization.Remove(r.Context(), c, r.PathValue("userID"))
+	})
+	whoami := func(_ *http.Request, c *clerkauth.Caller) (any, error) { return identity.Of(c, o.Log) }
+	h.authenticated("GET /whoami", identity.ForEveryone, nil, whoami)
+	h.authenticated("GET /whoami/machine", identity.ForMachines, nil, whoami)
+	h.mux.Handle("POST /webhooks/clerk", webhooks)
+	h.mux.Handle("GET /debug/counters", o.Counters)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})
+	})
+	anyOrigin := cors.New(cors.Options{
+		AllowOriginFunc:  func(string) bool { return true },
+		AllowedMethods:   []string{"GET", "POST", "PUT", "PATCH", "DELETE"},
+		AllowedHeaders:   []string{"*"},
+		AllowCredentials: true,
+	})
+	return anyOrigin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m := httpsnoop.CaptureMetrics(h.mux, w, r)
+		o.Log.Info("request", "method", r.Method, "route", r.Pattern, "status", m.Code, "took", m.Duration)
+	})), nil
+}
+
+// endpoint returns what is sent as JSON, nil for an empty body, or an
+// *errs.Error.
+type endpoint func(*http.Request, *clerkauth.Caller) (any, error)
+
+// authenticated serves an endpoint that Encore has as auth.
+func (h *handler) authenticated(pattern string, accepted []clerkauth.TokenType, required []clerkauth.Requirement, serve endpoint) {
+	refuse := func(w http.ResponseWriter, r *http.Request, err *clerkauth.Error) {
+		if r.Header.Get("Authorization") == "" { // Encore does not call the auth handler
+			writeError(w, &errs.Error{Code: errs.Unauthenticated, Message: "missing auth param"})
+			return
+		}
+		writeError(w, access.Error(err, h.Log))
+	}
+	h.mux.Handle(pattern, h.Authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := clerkauth.FromContext(r.Context())
+		err := access.Admit(caller, accepted, h.Log)
+		if err == nil && required != nil {
+			err = access.Require(caller, h.Log, required...)
+		}
+		var body any
+		if err == nil {
+			body, err = serve(r, caller)
+		}
+		if err != nil {
+			writeError(w, err)
+			return
+		}
+		write(w, http.StatusOK, body)
+	}), refuse))
+}
+
+// writeError writes an error in Encore's shape. One that is no *errs.Error is
+// a mistake of ours.
+func writeError(w http.ResponseWriter, err error) {
+	e := &errs.Error{Code: errs.Internal, Message: "internal error"}
+	errors.As(err, &e)
+	write(w, e.Code.HTTPStatus(), e)
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	if body == nil {
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_, _ = w.Write(encoded) // the client may be gone
-}
-
-// allowOrigin answers as Encore does locally: every origin may call. It reports
-// whether the request was a preflight, which is then answered.
-func allowOrigin(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	header := w.Header()
-	header.Add("Vary", "Origin")
-	header.Set("Access-Control-Allow-Origin", origin)
-	header.Set("Access-Control-Allow-Credentials", "true")
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		return false
-	}
-	header.Set("Access-Control-Allow-Methods", r.Header.Get("Access-Control-Request-Method"))
-	header.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
-	w.WriteHeader(http.StatusNoContent)
-	return true
-}
-
-// status notes what was answered, for the log.
-type status struct {
-	http.ResponseWriter
-	code   int
-	reason clerkauth.Reason
-}
-
-// WriteHeader implements [http.ResponseWriter].
-func (s *status) WriteHeader(code int) {
-	s.code = code
-	s.ResponseWriter.WriteHeader(code)
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false) // nor does Encore
+	_ = encoder.Encode(body)     // the client may be gone
 }

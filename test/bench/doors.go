@@ -111,7 +111,10 @@ func doorHandler(name string) (http.Handler, error) {
 			Issuer:            os.Getenv("CLERK_ISSUER"),
 			AuthorizedParties: strings.Split(os.Getenv("CLERK_AUTHORIZED_PARTIES"), ","),
 		})
-		return standalone.Handler(authenticator, nil), err // no log, as with the peers
+		if err != nil {
+			return nil, err
+		}
+		return standalone.Handler(standalone.Options{Authenticator: authenticator}) // no log, as with the peers
 	case "clerk-sdk-go":
 		return sdkHandler(), nil
 	case "bare":

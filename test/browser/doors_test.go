@@ -43,7 +43,11 @@ func openStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) str
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(standalone.Handler(authenticator, nil))
+	handler, err := standalone.Handler(standalone.Options{Authenticator: authenticator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
 }

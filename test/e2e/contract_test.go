@@ -74,25 +74,23 @@ func TestNotSignedIn(t *testing.T) {
 		{"of another issuer", claimed(`{"iss":"https://clerk.evil.example"}`)},
 		{"of a banned user", "Bearer " + token(t, url.Values{"user_id": {"user_banned"}})},
 		{"of a deleted user", ofDeleted},
-		{"an OAuth access token", "Bearer " + token(t, url.Values{"user_id": {"user_ada"}, "headers": {`{"typ":"at+jwt"}`}})},
 		{"a token of a JWT template", "Bearer " + token(t, url.Values{"user_id": {"user_ada"}, "headers": {`{"cat":"cl_B7d4PD222AAA"}`}})},
 		{"signed by somebody else", "Bearer " + forge(t, "ins_fakeclerk")},
 		{"signed by somebody else under another key id", "Bearer " + forge(t, "ins_other")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := ask(t, "/user/profile", test.authorization)
-			wantError(t, got, http.StatusUnauthorized, "unauthenticated")
-			for _, secret := range []string{"user_", "ins_", "evil", "@", "sk_"} {
-				if bytes.Contains(got.body, []byte(secret)) {
-					t.Errorf("the answer tells %q: %s", secret, got.body)
-				}
+			body := notSignedIn
+			if test.authorization == "" {
+				body = noAuthorization
 			}
+			want(t, got, http.StatusUnauthorized, body)
 		})
 	}
 }
 
 func TestUnknownEndpoint(t *testing.T) {
-	wantError(t, ask(t, "/user/nobody", ""), http.StatusNotFound, "not_found")
+	want(t, ask(t, "/user/nobody", ""), http.StatusNotFound, endpointNotFound)
 }
 
 func TestOneUserCostsTwoCalls(t *testing.T) {
@@ -142,19 +140,26 @@ func TestForgedKeyIDsCostTwoFetches(t *testing.T) {
 	}
 }
 
-func wantError(t *testing.T, got answer, status int, code string) {
+// The errors of the contract, byte for byte but for white space.
+const (
+	notSignedIn       = `{"code":"unauthenticated","message":"not signed in","details":null}`
+	noAuthorization   = `{"code":"unauthenticated","message":"missing auth param","details":null}` // Encore's own
+	unavailable       = `{"code":"unavailable","message":"temporarily unavailable, try again shortly","details":null}`
+	internal          = `{"code":"internal","message":"internal error","details":null}`
+	endpointNotFound  = `{"code":"not_found","message":"endpoint not found","details":null}`
+	requiresAdmin     = `{"code":"permission_denied","message":"requires the role org:admin","details":null}`
+	verifyAgain       = `{"code":"permission_denied","message":"verify again that it is you","details":{"clerk_error":{"type":"forbidden","reason":"reverification-error","metadata":{"reverification":"strict"}}}}`
+	noOrganization    = `{"code":"permission_denied","message":"no organization is active","details":null}`
+	invalidPage       = `{"code":"invalid_argument","message":"limit must be from 1 to 100, and offset 0 or more","details":null}`
+	noSuchMember      = `{"code":"not_found","message":"no such member","details":null}`
+	lastAdministrator = `{"code":"failed_precondition","message":"an organization needs an admin","details":null}`
+)
+
+// want checks an answer's status and body, white space aside.
+func want(t *testing.T, got answer, status int, body string) {
 	t.Helper()
-	if got.status != status {
-		t.Fatalf("got %v, want %d", got, status)
-	}
-	var body map[string]any
-	if err := json.Unmarshal(got.body, &body); err != nil {
-		t.Fatalf("the body is not JSON: %s", got.body)
-	}
-	message, _ := body["message"].(string)
-	details, there := body["details"]
-	if len(body) != 3 || body["code"] != code || message == "" || !there || details != nil {
-		t.Fatalf(`got %s, want {"code":%q,"message":"…","details":null}`, got.body, code)
+	if got.status != status || compact(got.body) != body {
+		t.Errorf("got %v, want %d %s", got, status, body)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 	"encore.app/internal/standalone"
@@ -36,20 +37,20 @@ func startStandalone() (func(), error) {
 		APIURL:            standIn.URL(),
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
 		Issuer:            standIn.Issuer(),
+		AcceptsToken:      access.Everyone,
 		Now:               c.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	members, err := clerkauth.NewMembers(clerkauth.Options{SecretKey: standIn.SecretKey(), APIURL: standIn.URL(), Now: c.Now})
+	handler, err := standalone.Handler(standalone.Options{
+		Authenticator:         authenticator,
+		WebhookSigningSecrets: standIn.WebhookSigningSecret(),
+	})
 	if err != nil {
 		return nil, err
 	}
-	webhooks, err := standalone.Webhooks(standIn.WebhookSigningSecret())
-	if err != nil {
-		return nil, err
-	}
-	server := httptest.NewServer(standalone.Handler(authenticator, nil, standalone.Organization(members), webhooks))
+	server := httptest.NewServer(handler)
 	w = world{
 		api: server.URL, clerk: standIn.URL(), advance: c.Advance, now: c.Now,
 		keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute,
@@ -73,9 +74,14 @@ func startEncore() (func(), error) {
 	w = world{
 		advance:    time.Sleep,
 		keysMaxAge: 3 * time.Second, userMaxAge: 2 * time.Second, userStaleIfError: 10 * time.Second,
+		undeclared: true,
 	}
 	durations := fmt.Sprintf("KeysMaxAge: %q\nUserMaxAge: %q\nUserStaleIfError: %q\n", w.keysMaxAge, w.userMaxAge, w.userStaleIfError)
 	if err := os.WriteFile(filepath.Join(folder, "auth", "e2e.cue"), []byte(durations), 0o600); err != nil {
+		return nil, err
+	}
+	undeclared := "package user\n\nimport \"context\"\n\n//encore:api auth method=GET path=/undeclared\nfunc Undeclared(ctx context.Context) error { return nil }\n"
+	if err := os.WriteFile(filepath.Join(folder, "user", "undeclared.go"), []byte(undeclared), 0o600); err != nil {
 		return nil, err
 	}
 	secrets := "ClerkSecretKey: \"sk_test_fakeclerk\"\n"

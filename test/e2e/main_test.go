@@ -35,6 +35,9 @@ type world struct {
 	// For how long the backend takes what Clerk said as it is, and for how much
 	// longer while Clerk cannot be asked.
 	keysMaxAge, userMaxAge, userStaleIfError time.Duration
+	// undeclared reports whether there is an endpoint GET /undeclared that says
+	// nothing of its callers.
+	undeclared bool
 }
 
 var w world

@@ -1,12 +1,17 @@
 // Package clerkevent receives Clerk's webhooks: it verifies the signature that
-// Svix puts on them and makes typed events of them. The service webhooks
-// publishes those; any net/http server can do as much with a [Receiver].
+// Svix puts on them and turns them into typed events. The service webhooks hands
+// those to the services that want them; any net/http server can do the same with
+// a [Receiver].
 package clerkevent
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"time"
+
+	"encore.app/auth/clerkauth"
 )
 
 // Type is Clerk's name for what happened.
@@ -32,21 +37,20 @@ const (
 )
 
 // Event is something that happened in Clerk. It may be delivered more than
-// once, as ID tells. Of User, Session, Organization and Membership, the one that
+// once, with the same ID. Of User, Session, Organization and Membership, the one that
 // Type is about is set, and the others are nil.
 type Event struct {
-	// ID is the same each time the event is delivered (the header svix-id). A
-	// subscriber that must not act twice remembers it in the transaction in
-	// which it acts, say with INSERT … ON CONFLICT (event_id) DO NOTHING; one
-	// that writes down the state in the event compares At with what it has.
+	// ID is the same each time the event is delivered (the header svix-id). Code
+	// that must not act twice stores it in the transaction in which it acts, say
+	// with INSERT … ON CONFLICT (event_id) DO NOTHING; code that stores the state
+	// in the event compares At with what it has.
 	ID   string
 	Type Type
 	// At is when it happened, by Clerk's clock.
 	At time.Time
 	// Subject is the id of the user or the organization that the event belongs
-	// to. Events with the same subject are delivered in the order in which they
-	// were published. Svix, which repeats late what did not arrive at first, may
-	// have changed that order: At is the judge.
+	// to: the ordering attribute for those who publish events on a topic. Svix
+	// repeats later what did not arrive at first, so only At tells the order.
 	Subject string `pubsub-attr:"subject"`
 
 	User         *User         `json:",omitempty"`
@@ -63,9 +67,12 @@ type User struct {
 
 	// PrimaryEmailAddress is "" for a user without one.
 	PrimaryEmailAddress string `encore:"sensitive"`
-	Username            string `encore:"sensitive"`
-	FirstName           string `encore:"sensitive"`
-	LastName            string `encore:"sensitive"`
+	// EmailVerified reports whether the user has shown that the primary email
+	// address is theirs.
+	EmailVerified bool
+	Username      string `encore:"sensitive"`
+	FirstName     string `encore:"sensitive"`
+	LastName      string `encore:"sensitive"`
 
 	Banned    bool
 	CreatedAt time.Time
@@ -84,6 +91,9 @@ type Organization struct {
 	ID   string // org_…
 	Slug string
 	Name string
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 // Membership is a user's place in an organization as of the event.
@@ -92,30 +102,60 @@ type Membership struct {
 	OrganizationID string
 	UserID         string
 	Role           string // such as org:admin
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
-// Revoker is who has to know that a user or a session is over: a
-// clerkauth.Authenticator, which says what the methods promise.
-type Revoker interface {
-	RefuseUser(userID string, at time.Time)
-	AdmitUser(userID string, at time.Time)
-	RefuseSession(sessionID string, at time.Time)
+// Target is told what an event means for who may come in. Its methods may be
+// called twice, late and in any order.
+type Target interface {
+	// UserUpdated takes what Clerk said of a user, a ban included.
+	UserUpdated(context.Context, *clerkauth.UserRecord) error
+	UserDeleted(ctx context.Context, userID string, at time.Time) error
+	SessionEnded(ctx context.Context, sessionID string, at time.Time) error
 }
 
-// TellRevoker passes on what the event means for who may come in: users who were
-// deleted or banned and sessions that are over are refused; of users who were
-// updated, what is remembered is dropped. Of one who was created, what may have
-// been loaded since is as new as the event. To do it twice changes nothing.
-func (e *Event) TellRevoker(r Revoker) {
+// Tell passes the event on to the target. An event that means nothing for who
+// may come in is not an error.
+func (e *Event) Tell(ctx context.Context, target Target) error {
 	switch {
 	case e.Session != nil:
-		r.RefuseSession(e.Session.ID, e.At)
+		return target.SessionEnded(ctx, e.Session.ID, e.At)
 	case e.User == nil:
-	case e.Type == UserDeleted, e.User.Banned:
-		r.RefuseUser(e.User.ID, e.At)
-	case e.Type == UserUpdated:
-		r.AdmitUser(e.User.ID, e.At)
+		return nil
+	case e.Type == UserDeleted:
+		return target.UserDeleted(ctx, e.User.ID, e.At)
 	}
+	return target.UserUpdated(ctx, &clerkauth.UserRecord{
+		ID:            e.User.ID,
+		PrimaryEmail:  e.User.PrimaryEmailAddress,
+		EmailVerified: e.User.EmailVerified,
+		Banned:        e.User.Banned,
+		UpdatedAt:     cmp.Or(e.User.UpdatedAt, e.At),
+	})
+}
+
+// Direct is the [Target] of a program that has the authenticator in its own
+// process.
+type Direct struct{ Authenticator *clerkauth.Authenticator }
+
+// UserUpdated implements [Target].
+func (d Direct) UserUpdated(_ context.Context, user *clerkauth.UserRecord) error {
+	d.Authenticator.StoreUser(*user)
+	return nil
+}
+
+// UserDeleted implements [Target].
+func (d Direct) UserDeleted(_ context.Context, userID string, at time.Time) error {
+	d.Authenticator.RefuseUser(userID, at)
+	return nil
+}
+
+// SessionEnded implements [Target].
+func (d Direct) SessionEnded(_ context.Context, sessionID string, at time.Time) error {
+	d.Authenticator.RefuseSession(sessionID, at)
+	return nil
 }
 
 // errMalformed: signed by Clerk, but not in the shape that Clerk documents.
@@ -158,6 +198,9 @@ func readUser(e *Event, data []byte) error {
 		EmailAddresses        []struct {
 			ID           string `json:"id"`
 			EmailAddress string `json:"email_address"`
+			Verification struct {
+				Status string `json:"status"`
+			} `json:"verification"`
 		} `json:"email_addresses"`
 		Username  string `json:"username"`
 		FirstName string `json:"first_name"`
@@ -178,6 +221,7 @@ func readUser(e *Event, data []byte) error {
 	for _, address := range user.EmailAddresses {
 		if address.ID == user.PrimaryEmailAddressID && address.ID != "" {
 			e.User.PrimaryEmailAddress = address.EmailAddress
+			e.User.EmailVerified = address.Verification.Status == "verified"
 		}
 	}
 	return nil
@@ -202,15 +246,20 @@ func readSession(e *Event, data []byte) error {
 
 func readOrganization(e *Event, data []byte) error {
 	var organization struct {
-		ID   string `json:"id"`
-		Slug string `json:"slug"`
-		Name string `json:"name"`
+		ID        string `json:"id"`
+		Slug      string `json:"slug"`
+		Name      string `json:"name"`
+		CreatedAt int64  `json:"created_at"`
+		UpdatedAt int64  `json:"updated_at"`
 	}
 	if err := json.Unmarshal(data, &organization); err != nil {
 		return err
 	}
 	e.Subject = organization.ID
-	e.Organization = &Organization{ID: organization.ID, Slug: organization.Slug, Name: organization.Name}
+	e.Organization = &Organization{
+		ID: organization.ID, Slug: organization.Slug, Name: organization.Name,
+		CreatedAt: milliseconds(organization.CreatedAt), UpdatedAt: milliseconds(organization.UpdatedAt),
+	}
 	return nil
 }
 
@@ -225,6 +274,8 @@ func readMembership(e *Event, data []byte) error {
 		PublicUserData struct {
 			UserID string `json:"user_id"`
 		} `json:"public_user_data"`
+		CreatedAt int64 `json:"created_at"`
+		UpdatedAt int64 `json:"updated_at"`
 	}
 	if err := json.Unmarshal(data, &membership); err != nil {
 		return err
@@ -236,6 +287,7 @@ func readMembership(e *Event, data []byte) error {
 	e.Membership = &Membership{
 		ID: membership.ID, OrganizationID: membership.Organization.ID,
 		UserID: membership.PublicUserData.UserID, Role: membership.Role,
+		CreatedAt: milliseconds(membership.CreatedAt), UpdatedAt: milliseconds(membership.UpdatedAt),
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package clerkevent_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -24,7 +25,7 @@ func ExampleReceiver() {
 			fmt.Println(event.Type, event.Subject)
 			return nil
 		},
-		func(reason clerkevent.Reason, _ error) { fmt.Println("refused:", reason) })
+		slog.Default()) // tells why a webhook was refused
 	if err != nil {
 		panic(err)
 	}

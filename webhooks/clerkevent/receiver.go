@@ -31,15 +31,22 @@ const (
 	ReasonUnreadable       Reason = "unreadable"        // the body broke off (400)
 	ReasonInvalidSignature Reason = "invalid_signature" // forged, altered, unsigned, or signed more than 5 minutes off (400)
 	ReasonMalformed        Reason = "malformed"         // signed by Clerk, but not as Clerk documents its events (400)
-	ReasonNotPublished     Reason = "not_published"     // Publish failed; Svix sends it again (503)
+	ReasonNotTaken         Reason = "not_taken"         // a service failed to take it; Svix sends it again (503)
 )
 
 // Receiver is an [http.Handler] that takes Clerk's webhooks. It answers 204 to
-// an event that was published, and to one of a type that is ignored.
+// an event that was handled, and to one of a type that is ignored.
 type Receiver struct {
 	verifiers []*standardwebhooks.Webhook
-	publish   func(context.Context, *Event) error
-	report    func(Reason, error)
+	handle    func(context.Context, *Event) error
+	log       Logger
+}
+
+// Logger takes log lines: a message, then keys and values in turn. A
+// [log/slog.Logger] is one.
+type Logger interface {
+	Warn(message string, keysAndValues ...any)
+	Error(message string, keysAndValues ...any)
 }
 
 // NewReceiver returns a Receiver for webhooks signed with one of the secrets,
@@ -47,11 +54,12 @@ type Receiver struct {
 // Without any, the receiver answers 500 to everything. An error does not repeat
 // the secret.
 //
-// Publish is called for each verified event, and must not return nil before the
-// event is safe. Report is told why a webhook was not taken; its error, which
-// may be nil, holds nothing of the webhook.
-func NewReceiver(signingSecrets string, publish func(context.Context, *Event) error, report func(Reason, error)) (*Receiver, error) {
-	r := &Receiver{publish: publish, report: report}
+// Handle is called for each verified event. It returns nil once the event is
+// safe: any error is answered with 503, and Svix, which delivers for Clerk,
+// repeats the event for days. The log gets the reason why a webhook was not
+// taken, and nothing of what was in it.
+func NewReceiver(signingSecrets string, handle func(context.Context, *Event) error, log Logger) (*Receiver, error) {
+	r := &Receiver{handle: handle, log: log}
 	for i, secret := range strings.FieldsFunc(signingSecrets, func(c rune) bool { return c == ',' || c == ' ' || c == '\n' }) {
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 		if err != nil || len(key) < minSecretBytes {
@@ -69,8 +77,14 @@ func NewReceiver(signingSecrets string, publish func(context.Context, *Event) er
 // ServeHTTP implements [http.Handler].
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	status, reason, err := r.receive(w, req)
-	if reason != "" {
-		r.report(reason, err)
+	switch reason {
+	case "":
+	case ReasonNotConfigured:
+		r.log.Error("webhook refused: set the secret ClerkWebhookSigningSecret to the signing secret of this endpoint in Clerk's dashboard", "reason", reason)
+	case ReasonNotTaken, ReasonMalformed:
+		r.log.Error("webhook refused", "reason", reason, "cause", err)
+	default:
+		r.log.Warn("webhook refused", "reason", reason)
 	}
 	w.WriteHeader(status)
 }
@@ -96,8 +110,8 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) (int, Reaso
 	case event == nil:
 		return http.StatusNoContent, "", nil
 	}
-	if err := r.publish(req.Context(), event); err != nil {
-		return http.StatusServiceUnavailable, ReasonNotPublished, err
+	if err := r.handle(req.Context(), event); err != nil {
+		return http.StatusServiceUnavailable, ReasonNotTaken, err
 	}
 	return http.StatusNoContent, "", nil
 }

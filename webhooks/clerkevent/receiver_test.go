@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 	"encore.app/webhooks/clerkevent"
 )
@@ -24,20 +26,20 @@ const oldSecret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 // receiver is a Receiver behind a loopback listener, and what it did.
 type receiver struct {
-	url       string
-	published chan *clerkevent.Event
-	reported  []clerkevent.Reason
+	url      string
+	handled  chan *clerkevent.Event
+	reported []clerkevent.Reason
 }
 
 func newReceiver(t *testing.T, secrets string) *receiver {
 	t.Helper()
-	r := &receiver{published: make(chan *clerkevent.Event, 10)}
+	r := &receiver{handled: make(chan *clerkevent.Event, 10)}
 	handler, err := clerkevent.NewReceiver(secrets,
 		func(_ context.Context, e *clerkevent.Event) error {
-			r.published <- e
+			r.handled <- e
 			return nil
 		},
-		func(reason clerkevent.Reason, _ error) { r.reported = append(r.reported, reason) })
+		r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +48,12 @@ func newReceiver(t *testing.T, secrets string) *receiver {
 	r.url = server.URL
 	return r
 }
+
+// Warn and Error implement [clerkevent.Logger]. They keep the reason.
+func (r *receiver) Warn(_ string, keysAndValues ...any) {
+	r.reported = append(r.reported, keysAndValues[1].(clerkevent.Reason))
+}
+func (r *receiver) Error(message string, keysAndValues ...any) { r.Warn(message, keysAndValues...) }
 
 func (r *receiver) send(t *testing.T, body []byte, header http.Header) int {
 	t.Helper()
@@ -117,9 +125,9 @@ func TestOnlySignedWebhooksArePublished(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := newReceiver(t, clerk.WebhookSigningSecret())
 			got := r.send(t, test.body, test.header)
-			published := len(r.published) == 1
-			if got != test.want || published != (test.want == 204) {
-				t.Errorf("got %d, published: %v", got, published)
+			handled := len(r.handled) == 1
+			if got != test.want || handled != (test.want == 204) {
+				t.Errorf("got %d, handled: %v", got, handled)
 			}
 			if reported := append(r.reported, ""); reported[0] != test.reason {
 				t.Errorf("reported %v", r.reported)
@@ -142,7 +150,7 @@ func TestOnlySignedWebhooksArePublished(t *testing.T) {
 		t.Run("signed, but "+name, func(t *testing.T) {
 			r := newReceiver(t, clerk.WebhookSigningSecret())
 			content, header := odd(body)
-			if got := r.send(t, content, header); got != 400 || len(r.published) != 0 || !reflect.DeepEqual(r.reported, []clerkevent.Reason{clerkevent.ReasonMalformed}) {
+			if got := r.send(t, content, header); got != 400 || len(r.handled) != 0 || !reflect.DeepEqual(r.reported, []clerkevent.Reason{clerkevent.ReasonMalformed}) {
 				t.Errorf("got %d %v", got, r.reported)
 			}
 		})
@@ -180,9 +188,9 @@ func TestEventsAreTyped(t *testing.T) {
 		{clerkevent.UserCreated, func() {
 			_, _ = clerk.AddUser(fakeclerk.User{ID: "user_new", Username: "new", FirstName: "N", LastName: "W", ExternalID: "ext_1",
 				EmailAddresses: []fakeclerk.EmailAddress{{EmailAddress: "new@example.com"}}})
-		}, "user_new", &clerkevent.User{ID: "user_new", ExternalID: "ext_1", PrimaryEmailAddress: "new@example.com", Username: "new", FirstName: "N", LastName: "W"}},
+		}, "user_new", &clerkevent.User{ID: "user_new", ExternalID: "ext_1", PrimaryEmailAddress: "new@example.com", EmailVerified: true, Username: "new", FirstName: "N", LastName: "W"}},
 		{clerkevent.UserUpdated, func() { _ = clerk.BanUser("user_new") }, "user_new",
-			&clerkevent.User{ID: "user_new", ExternalID: "ext_1", PrimaryEmailAddress: "new@example.com", Username: "new", FirstName: "N", LastName: "W", Banned: true}},
+			&clerkevent.User{ID: "user_new", ExternalID: "ext_1", PrimaryEmailAddress: "new@example.com", EmailVerified: true, Username: "new", FirstName: "N", LastName: "W", Banned: true}},
 		{clerkevent.UserDeleted, func() { _ = clerk.DeleteUser("user_new") }, "user_new", &clerkevent.User{ID: "user_new", ExternalID: "ext_1"}},
 		{clerkevent.UserUpdated, func() { _ = clerk.UpdateUser("user_noemail", func(*fakeclerk.User) {}) }, "user_noemail",
 			&clerkevent.User{ID: "user_noemail", Username: "noemail"}},
@@ -197,14 +205,14 @@ func TestEventsAreTyped(t *testing.T) {
 		{clerkevent.MembershipUpdated, func() { _, _ = clerk.UpdateMembership("org_1", "user_ada", "org:admin") }, "org_1", nil},
 		{clerkevent.MembershipDeleted, func() {
 			_, _ = clerk.AddMembership("org_analytical", "user_noemail", "")
-			next(t, r.published)
+			next(t, r.handled)
 			_, _ = clerk.RemoveMembership("org_analytical", "user_noemail")
 		}, "org_analytical", nil},
 		{clerkevent.OrganizationDeleted, func() { _ = clerk.DeleteOrganization("org_1") }, "org_1", nil},
 	} {
 		t.Run(string(test.eventType), func(t *testing.T) {
 			test.change()
-			e := next(t, r.published)
+			e := next(t, r.handled)
 			if e.Type != test.eventType || e.Subject != test.subject || !strings.HasPrefix(e.ID, "msg_") || time.Since(e.At).Abs() > time.Minute {
 				t.Errorf("%+v", e)
 			}
@@ -234,13 +242,13 @@ func TestEventsAreTyped(t *testing.T) {
 	}
 }
 
-func next(t *testing.T, published <-chan *clerkevent.Event) *clerkevent.Event {
+func next(t *testing.T, handled <-chan *clerkevent.Event) *clerkevent.Event {
 	t.Helper()
 	select {
-	case e := <-published:
+	case e := <-handled:
 		return e
 	case <-time.After(10 * time.Second):
-		t.Fatal("nothing was published")
+		t.Fatal("no event was handled")
 		return nil
 	}
 }
@@ -251,23 +259,23 @@ func TestUnknownTypesAreIgnored(t *testing.T) {
 	r := newReceiver(t, fakeSecret)
 	clerk := startClerk(t, fakeclerk.Options{})
 	body := []byte(`{"type":"email.created","timestamp":1795400000000,"data":{"id":5}}`)
-	if got := r.send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); got != 204 || len(r.published) != 0 || len(r.reported) != 0 {
-		t.Errorf("got %d, published %d, reported %v", got, len(r.published), r.reported)
+	if got := r.send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); got != 204 || len(r.handled) != 0 || len(r.reported) != 0 {
+		t.Errorf("got %d, handled %d, reported %v", got, len(r.handled), r.reported)
 	}
 }
 
-func TestEventThatIsNotPublishedIsSentAgain(t *testing.T) {
+func TestEventThatIsNotTakenIsSentAgain(t *testing.T) {
 	failed := make(chan struct{}, 10)
-	broken, published := true, make(chan *clerkevent.Event, 10)
+	broken, handled := true, make(chan *clerkevent.Event, 10)
 	handler, err := clerkevent.NewReceiver(fakeSecret, func(_ context.Context, e *clerkevent.Event) error {
 		if broken {
 			broken = false
 			failed <- struct{}{}
-			return errors.New("no broker")
+			return errors.New("no database")
 		}
-		published <- e
+		handled <- e
 		return nil
-	}, func(clerkevent.Reason, error) {})
+	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +287,7 @@ func TestEventThatIsNotPublishedIsSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-failed
-	if e := next(t, published); e.ID != id {
+	if e := next(t, handled); e.ID != id {
 		t.Errorf("%+v", e)
 	}
 	if first := clerk.Webhooks()[0].Attempts[0].Status; first != 503 {
@@ -322,7 +330,7 @@ func FuzzReceiver(f *testing.F) {
 			return fmt.Errorf("incomplete: %+v", e)
 		}
 		return nil
-	}, func(clerkevent.Reason, error) {})
+	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -351,39 +359,52 @@ func FuzzReceiver(f *testing.F) {
 	})
 }
 
-// told is a Revoker that notes what it is told.
+// told is a Target that records what it is told.
 type told []string
 
-func (r *told) RefuseUser(id string, at time.Time) {
-	*r = append(*r, fmt.Sprint("refuse ", id, at.Unix()))
-}
-func (r *told) AdmitUser(id string, at time.Time) {
-	*r = append(*r, fmt.Sprint("admit ", id, at.Unix()))
-}
-func (r *told) RefuseSession(id string, at time.Time) {
-	*r = append(*r, fmt.Sprint("refuse ", id, at.Unix()))
+func (r *told) UserUpdated(_ context.Context, u *clerkauth.UserRecord) error {
+	*r = append(*r, fmt.Sprintf("updated %s %s verified:%v banned:%v %d", u.ID, u.PrimaryEmail, u.EmailVerified, u.Banned, u.UpdatedAt.Unix()))
+	return nil
 }
 
-func TestRevokerIsTold(t *testing.T) {
-	at := time.Unix(7, 0)
-	user := func(banned bool) *clerkevent.User { return &clerkevent.User{ID: "user_", Banned: banned} }
+func (r *told) UserDeleted(_ context.Context, id string, at time.Time) error {
+	*r = append(*r, fmt.Sprint("deleted ", id, at.Unix()))
+	return nil
+}
+
+func (r *told) SessionEnded(_ context.Context, id string, at time.Time) error {
+	*r = append(*r, fmt.Sprint("ended ", id, at.Unix()))
+	return nil
+}
+
+func TestTell(t *testing.T) {
+	user := func(banned bool, updated int64) *clerkevent.User {
+		u := &clerkevent.User{ID: "user_1", PrimaryEmailAddress: "a@example.com", EmailVerified: true, Banned: banned}
+		if updated != 0 {
+			u.UpdatedAt = time.Unix(updated, 0)
+		}
+		return u
+	}
+	session := &clerkevent.Session{ID: "sess_", UserID: "user_"}
 	for _, test := range []struct {
 		event clerkevent.Event
 		want  string
 	}{
-		{clerkevent.Event{Type: clerkevent.UserCreated, User: user(false)}, ""},
-		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(false)}, "admit user_7"},
-		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true)}, "refuse user_7"},
-		{clerkevent.Event{Type: clerkevent.UserDeleted, User: user(false)}, "refuse user_7"},
-		{clerkevent.Event{Type: clerkevent.SessionEnded, Session: &clerkevent.Session{ID: "sess_", UserID: "user_"}}, "refuse sess_7"},
-		{clerkevent.Event{Type: clerkevent.SessionRemoved, Session: &clerkevent.Session{ID: "sess_", UserID: "user_"}}, "refuse sess_7"},
-		{clerkevent.Event{Type: clerkevent.SessionRevoked, Session: &clerkevent.Session{ID: "sess_", UserID: "user_"}}, "refuse sess_7"},
+		{clerkevent.Event{Type: clerkevent.UserCreated, User: user(false, 5)}, "updated user_1 a@example.com verified:true banned:false 5"},
+		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 6)}, "updated user_1 a@example.com verified:true banned:true 6"},
+		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 0)}, "updated user_1 a@example.com verified:true banned:true 7"},
+		{clerkevent.Event{Type: clerkevent.UserDeleted, User: &clerkevent.User{ID: "user_"}}, "deleted user_7"},
+		{clerkevent.Event{Type: clerkevent.SessionEnded, Session: session}, "ended sess_7"},
+		{clerkevent.Event{Type: clerkevent.SessionRemoved, Session: session}, "ended sess_7"},
+		{clerkevent.Event{Type: clerkevent.SessionRevoked, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.OrganizationDeleted, Organization: &clerkevent.Organization{ID: "org_"}}, ""},
 		{clerkevent.Event{Type: clerkevent.MembershipDeleted, Membership: &clerkevent.Membership{UserID: "user_"}}, ""},
 	} {
 		var r told
-		test.event.At = at
-		test.event.TellRevoker(&r)
+		test.event.At = time.Unix(7, 0)
+		if err := test.event.Tell(t.Context(), &r); err != nil {
+			t.Fatal(err)
+		}
 		if got := strings.Join(r, ", "); got != test.want {
 			t.Errorf("%s: %q, want %q", test.event.Type, got, test.want)
 		}

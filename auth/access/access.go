@@ -1,0 +1,93 @@
+// Package access has the rules of the service auth in plain Go: how a request
+// is authenticated, what an endpoint may require of its caller, and which error
+// and which log line each refusal becomes.
+//
+// The Encore services and the net/http server of internal/standalone are thin
+// layers around it. It uses types of encore.dev, which work everywhere, and
+// calls nothing that needs Encore's runtime.
+package access
+
+import (
+	"context"
+	"errors"
+
+	"encore.dev/beta/errs"
+
+	"encore.app/auth/clerkauth"
+)
+
+// Logger takes log lines: a message, then keys and values in turn. A
+// [log/slog.Logger] is one.
+type Logger interface {
+	Info(message string, keysAndValues ...any)
+	Warn(message string, keysAndValues ...any)
+	Error(message string, keysAndValues ...any)
+}
+
+// Authenticate returns the caller that an Authorization header's value stands
+// for, or an [*errs.Error] for the client.
+func Authenticate(ctx context.Context, a *clerkauth.Authenticator, authorization string, log Logger) (*clerkauth.Caller, error) {
+	token, err := clerkauth.BearerToken(authorization)
+	if err != nil {
+		return nil, Error(err, log)
+	}
+	caller, err := a.Authenticate(ctx, token)
+	if err != nil {
+		return nil, Error(err, log)
+	}
+	return &caller, nil
+}
+
+// Unauthenticated is the answer to a request that nobody is signed in for.
+func Unauthenticated() error {
+	return &errs.Error{Code: errs.Unauthenticated, Message: "not signed in"}
+}
+
+// Error turns an error of clerkauth into the [*errs.Error] for the client, and
+// logs the reason. The client's message does not depend on the reason.
+//
+// The code decides more than the HTTP status: on a public endpoint Encore
+// treats Unauthenticated as "no caller" and still runs the endpoint; any other
+// code fails the request.
+func Error(err error, log Logger) error {
+	e := clerkauth.AsError(err)
+	switch e.Kind {
+	case clerkauth.Unauthenticated:
+		log.Info("not signed in", "reason", e.Reason)
+		return Unauthenticated()
+	case clerkauth.Unavailable:
+		log.Warn("Clerk is unavailable", "reason", e.Reason, "cause", e.Error())
+		return &errs.Error{Code: errs.Unavailable, Message: "temporarily unavailable, try again shortly"}
+	case clerkauth.Canceled:
+		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
+	}
+	log.Error("Clerk refuses this backend: set the secret ClerkSecretKey (CLERK_SECRET_KEY on a developer's machine) to the secret key of your Clerk instance",
+		"reason", e.Reason, "cause", e.Error())
+	return &errs.Error{Code: errs.Internal, Message: "internal error"}
+}
+
+// Require checks that the caller meets every requirement. It returns nil or an
+// [*errs.Error] with the code PermissionDenied. If only a recent verification is
+// lacking, the error's details hold what Clerk's useReverification looks for.
+// With no requirement it denies, as has() of Clerk's SDKs does.
+func Require(caller *clerkauth.Caller, log Logger, requirements ...clerkauth.Requirement) error {
+	var missing *clerkauth.MissingError
+	if !errors.As(caller.Require(requirements...), &missing) {
+		return nil
+	}
+	log.Info("permission denied", "missing", missing.Requirement.String())
+	if hint, ok := missing.Requirement.Hint(); ok {
+		return &errs.Error{
+			Code:    errs.PermissionDenied,
+			Message: "verify again that it is you",
+			Details: reverification{hint},
+		}
+	}
+	return &errs.Error{Code: errs.PermissionDenied, Message: "requires the " + missing.Requirement.String()}
+}
+
+// reverification is a hint in the type that Encore wants for details.
+type reverification struct{ clerkauth.Hint }
+
+// ErrDetails implements [errs.ErrDetails].
+func (reverification) ErrDetails() {}

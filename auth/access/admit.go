@@ -1,0 +1,38 @@
+package access
+
+import (
+	"slices"
+
+	"encore.app/auth/clerkauth"
+)
+
+// People are the callers that an endpoint takes which declares nothing else.
+var People = []clerkauth.TokenType{clerkauth.SessionToken}
+
+// Everyone are all kinds of caller, for an authenticator whose endpoints say
+// which of them they take.
+var Everyone = []clerkauth.TokenType{
+	clerkauth.SessionToken, clerkauth.APIKey, clerkauth.M2MToken, clerkauth.OAuthToken,
+}
+
+// Accepted returns the kinds of token that an endpoint takes, by the tags of
+// its annotation: tag:session_token, tag:api_key, tag:m2m_token and
+// tag:oauth_token. Without any of them it takes [People].
+func Accepted(tags []string) []clerkauth.TokenType {
+	var accepted []clerkauth.TokenType
+	for _, tag := range tags {
+		if t := clerkauth.TokenType(tag); slices.Contains(Everyone, t) {
+			accepted = append(accepted, t)
+		}
+	}
+	if accepted == nil {
+		return People
+	}
+	return accepted
+}
+
+// Admit checks that the caller presented one of the accepted kinds of token. It
+// returns nil or an [*errs.Error] with the code PermissionDenied.
+func Admit(caller *clerkauth.Caller, accepted []clerkauth.TokenType, log Logger) error {
+	return Require(caller, log, clerkauth.Accepts(accepted...))
+}

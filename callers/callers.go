@@ -1,0 +1,31 @@
+// Package callers keeps callers away from endpoints that are not for them.
+package callers
+
+import (
+	encoreauth "encore.dev/beta/auth"
+	"encore.dev/middleware"
+
+	"encore.app/auth"
+	"encore.app/auth/access"
+)
+
+// Admit refuses every caller whose kind of token the endpoint does not take. An
+// endpoint takes people with a session token, unless tags of its annotation name
+// the kinds: tag:session_token, tag:api_key, tag:m2m_token, tag:oauth_token.
+//
+// It guards what is reachable from outside. A private endpoint is called on
+// behalf of whatever caller was admitted there.
+//
+//encore:middleware global target=all
+func Admit(req middleware.Request, next middleware.Next) middleware.Response {
+	data, ok := encoreauth.Data().(*auth.Data)
+	if !ok {
+		return next(req) // nobody is signed in: for Encore to decide
+	}
+	if api := req.Data().API; api != nil && api.Exposed {
+		if err := access.Admit(&data.Caller, access.Accepted(api.Tags), auth.Log{}); err != nil {
+			return middleware.Response{Err: err}
+		}
+	}
+	return next(req)
+}
