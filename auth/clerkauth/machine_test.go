@@ -379,6 +379,51 @@ func TestSecretsWhileClerkIsDown(t *testing.T) {
 	}
 }
 
+func TestNoMachineMaxAgeAsksEachTime(t *testing.T) {
+	f := newFixture(t, acceptEvery, func(o *clerkauth.Options) { o.MachineMaxAge = -1 })
+	key := f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Subject: "org_analytical"})
+	for range 3 {
+		if _, err := f.authenticator.Authenticate(t.Context(), key.Token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.verifications(); n != 3 {
+		t.Errorf("%d verifications", n)
+	}
+	if err := f.clerk.RevokeMachineToken(key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.authenticator.Authenticate(t.Context(), key.Token)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonRevoked)
+}
+
+// A secret that is not known yet may be created in the next moment.
+func TestSecretIsAcceptedSoonAfterItsCreation(t *testing.T) {
+	f := newFixture(t, acceptEvery)
+	secret := opaqueSecret(fakeclerk.TypeAPIKey)
+	_, err := f.authenticator.Authenticate(t.Context(), secret)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUnknownSecret)
+	f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Token: secret, Subject: "org_analytical"})
+	f.clock.Advance(10 * time.Second)
+	if _, err := f.authenticator.Authenticate(t.Context(), secret); err != nil {
+		t.Error(err)
+	}
+}
+
+// Clerk refuses our own key, or has the feature turned off: the operator's
+// fault, and nobody's secret.
+func TestVerificationThatClerkRefuses(t *testing.T) {
+	for status, want := range map[int]clerkauth.Kind{401: clerkauth.Misconfigured, 429: clerkauth.Unavailable, 500: clerkauth.Unavailable} {
+		f := newFixture(t, acceptEvery)
+		key := f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Subject: "org_analytical"}).Token
+		f.clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: status})
+		_, err := f.authenticator.Authenticate(t.Context(), key)
+		if e := clerkauth.AsError(err); err == nil || e.Kind != want || strings.Contains(err.Error(), key) {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
+}
+
 // Secrets that somebody makes up cost those who are known nothing, and people
 // who sign in neither: the clock stands still, so that what the flood takes of
 // the budget is gone.
