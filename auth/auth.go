@@ -40,12 +40,7 @@ func initService() (*Service, error) {
 // authenticator is the one of this process. Services that ask Clerk share its
 // connection, and with it one budget under Clerk's rate limit.
 var authenticator = sync.OnceValues(func() (*clerkauth.Authenticator, error) {
-	options, err := settings(encore.Meta().Environment).Options(Log{})
-	if err != nil {
-		return nil, err
-	}
-	options.Observer = observer{}
-	return clerkauth.New(options)
+	return settings(encore.Meta().Environment).Authenticator(observer{}, Log{})
 })
 
 // Backend returns the connection to Clerk's Backend API, on which every client

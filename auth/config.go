@@ -9,6 +9,7 @@ import (
 
 // Config is what config.cue sets, which also documents the fields.
 type Config struct {
+	BuiltFor          config.String
 	AuthorizedParties config.Values[string]
 	Issuer            config.String
 	JWTKey            config.String
@@ -26,6 +27,7 @@ var cfg = config.Load[*Config]()
 func settings(environment encore.EnvironmentMeta) *access.Settings {
 	return &access.Settings{
 		Environment:       environment,
+		BuiltFor:          cfg.BuiltFor(),
 		SecretKey:         secrets.ClerkSecretKey,
 		AuthorizedParties: cfg.AuthorizedParties(),
 		Issuer:            cfg.Issuer(),

@@ -4,18 +4,19 @@ import { defineConfig, loadEnv, type Plugin } from 'vite';
 export default defineConfig(({ mode }) => ({
   plugins: [react(), pageConfig(loadEnv(mode, process.cwd()))],
   build: {
-    // Clerk's JavaScript, which only the stand-in has the build serve, is one chunk of this size.
+    // Clerk's JavaScript is one chunk of this size. The page loads it only with the fake Clerk.
     chunkSizeWarningLimit: 1000,
   },
   server: {
-    // While `go run ./cmd/dev` runs, its page's settings are these settings.
+    // The settings of the running `go run ./cmd/dev`.
     proxy: { '/config.json': 'http://localhost:3001' },
   },
 }));
 
 /**
- * Writes config.json beside the page where the environment names a Clerk instance, so that the build can be
- * put on any static host. `go run ./cmd/dev` answers /config.json itself.
+ * pageConfig writes config.json beside the page if the environment names a Clerk
+ * instance, so that any static host can serve the build. `go run ./cmd/dev`
+ * serves a /config.json of its own.
  */
 function pageConfig(env: Record<string, string>): Plugin {
   return {

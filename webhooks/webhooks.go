@@ -9,9 +9,8 @@ import (
 	"os"
 	"time"
 
-	"encore.dev"
-
 	"encore.app/auth"
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 	"encore.app/webhooks/clerkevent"
 )
@@ -34,7 +33,7 @@ type Service struct {
 // initService is run by Encore when the service starts. An error stops the app.
 func initService() (*Service, error) {
 	signingSecrets := secrets.ClerkWebhookSigningSecret
-	if encore.Meta().Environment.Cloud == encore.CloudLocal {
+	if access.Local {
 		if value, ok := os.LookupEnv("CLERK_WEBHOOK_SIGNING_SECRET"); ok {
 			signingSecrets = value
 		}

@@ -13,6 +13,7 @@ import (
 // Settings are the secret and the config of the service auth, as written.
 type Settings struct {
 	Environment encore.EnvironmentMeta
+	BuiltFor    string // see Start
 	SecretKey   string
 
 	AuthorizedParties []string
@@ -61,7 +62,7 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 		}
 		*d.into = value
 	}
-	if s.Environment.Cloud == encore.CloudLocal {
+	if Local && s.Environment.Cloud == encore.CloudLocal {
 		o.ReadEnvironment()
 	}
 	if o.SecretKey == "" {
@@ -69,10 +70,32 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 			" (or prod), or write it to .secrets.local.cue")
 	}
 	if len(o.AuthorizedParties) == 0 {
-		if s.Environment.Type == encore.EnvProduction {
-			return o, errors.New("no AuthorizedParties for production: list the origins of your frontends in auth/config.cue")
-		}
 		log.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
 	}
 	return o, nil
+}
+
+// Authenticator returns the authenticator of an app. A deployed app that was
+// built or started wrongly ends here, with a line that says what to write and
+// where: see [Start].
+func (s *Settings) Authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
+	a, err := s.authenticator(observer, log)
+	if err != nil && !Local {
+		exit(err, log)
+	}
+	return a, err
+}
+
+func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
+	if !Local {
+		if err := s.checkStart(log); err != nil {
+			return nil, err
+		}
+	}
+	options, err := s.Options(log)
+	if err != nil {
+		return nil, err
+	}
+	options.Observer = observer
+	return clerkauth.New(options)
 }

@@ -109,8 +109,8 @@ func TestCallInARowWaitsForItsToken(t *testing.T) {
 	cancel()
 	for b.takeSoon(ended, classOther) {
 	}
-	if b.waiting[classOther].Load() != 0 {
-		t.Errorf("%d calls wait", b.waiting[classOther].Load())
+	if waiting := b.waiting[classOther].Load(); waiting != 0 {
+		t.Errorf("%d calls wait", waiting)
 	}
 }
 

@@ -272,7 +272,7 @@ func (o *Options) complete() error {
 	}
 	o.APIURL = strings.TrimRight(o.APIURL, "/")
 	if strings.HasSuffix(o.Issuer, "/") {
-		return fmt.Errorf("Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
+		return fmt.Errorf("the Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
 	}
 	if o.BudgetShare == 0 {
 		o.BudgetShare = defaultBudgetShare

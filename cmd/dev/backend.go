@@ -22,15 +22,15 @@ import (
 
 // backend is the running backend.
 type backend struct {
-	name      string // how it runs; "" for none
+	name      string // what describe prints; "" if there is none
 	dashboard string
 	ready     func(context.Context) error // waits until it serves
 	stop      func()
-	failed    chan error // gets one error if it ends by itself
+	failed    chan error // receives one error if the backend ends by itself
 }
 
-// startBackend starts the backend that -backend asks for.
-func startBackend(ctx context.Context, s settings, standIn bool, out io.Writer, logger *slog.Logger) (*backend, error) {
+// startBackend starts the backend that -backend names.
+func startBackend(ctx context.Context, s settings, fakeClerk bool, out io.Writer, logger *slog.Logger) (*backend, error) {
 	program, missing := exec.LookPath("encore")
 	switch {
 	case s.backend == "none":
@@ -40,7 +40,7 @@ func startBackend(ctx context.Context, s settings, standIn bool, out io.Writer, 
 	case s.backend == "standalone" || missing != nil:
 		return startStandalone(s, logger)
 	}
-	return startEncore(ctx, s, standIn, program, out)
+	return startEncore(ctx, s, fakeClerk, program, out)
 }
 
 func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
@@ -83,8 +83,9 @@ func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
 	return b, nil
 }
 
-// startEncore runs the app under the Encore CLI, which hands it its environment.
-func startEncore(ctx context.Context, s settings, standIn bool, program string, out io.Writer) (*backend, error) {
+// startEncore runs the app under the Encore CLI, which passes its environment
+// on to the app.
+func startEncore(ctx context.Context, s settings, fakeClerk bool, program string, out io.Writer) (*backend, error) {
 	root, err := appRoot()
 	if err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 		return nil, err
 	}
 	_ = probe.Close()
-	if standIn {
+	if fakeClerk {
 		if err := prepareSecrets(root, s.secretKey, out); err != nil {
 			return nil, err
 		}
@@ -117,7 +118,7 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 		command.Env = append(command.Env, "CLERK_API_URL="+s.apiURL)
 	}
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = stopTimeout // then it is killed
+	command.WaitDelay = stopTimeout
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 		defer close(ended)
 		err := command.Wait()
 		if ctx.Err() == nil {
-			b.failed <- fmt.Errorf("encore run ended (%v); its output above says why", err)
+			b.failed <- fmt.Errorf("encore run ended (%v): see its output above", err)
 		}
 	}()
 	b.stop = func() {
@@ -142,8 +143,8 @@ func startEncore(ctx context.Context, s settings, standIn bool, program string, 
 	return b, nil
 }
 
-// awaitAnswer waits until the backend itself answers. Encore answers 502 in its
-// place while it starts.
+// awaitAnswer waits until the backend answers. While it starts, Encore answers
+// 502 in its place.
 func (b *backend) awaitAnswer(ctx context.Context, url string) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -160,13 +161,14 @@ func (b *backend) awaitAnswer(ctx context.Context, url string) error {
 		case err := <-b.failed:
 			return err
 		case <-ctx.Done():
-			return nil // stopped before it was up
+			return nil // stopped before it served
 		case <-tick.C:
 		}
 	}
 }
 
-// appRoot is the folder of encore.app, here or above.
+// appRoot returns the folder of encore.app: the working directory or one above
+// it.
 func appRoot() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {
@@ -184,9 +186,9 @@ func appRoot() (string, error) {
 	}
 }
 
-// prepareSecrets writes the file from which the Encore CLI takes secrets for
-// this machine, where there is none. It never writes a real secret to disk: the
-// environment hands that over.
+// prepareSecrets writes the file from which the Encore CLI reads this machine's
+// secrets, unless it exists. Only the fake Clerk's key is written to disk; a
+// real one reaches the app by the environment.
 func prepareSecrets(root, secretKey string, out io.Writer) error {
 	name := filepath.Join(root, ".secrets.local.cue")
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -196,9 +198,9 @@ func prepareSecrets(root, secretKey string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "wrote .secrets.local.cue (not tracked by git), from which encore run takes its secrets")
-	_, err = fmt.Fprintf(file, "// The secret key of the stand-in for Clerk. Put your own here, or delete this\n"+
-		"// file to use what `encore secret set` set.\nClerkSecretKey: %q\n", secretKey)
+	fmt.Fprintln(out, "wrote .secrets.local.cue (not tracked by git), from which encore run reads its secrets")
+	_, err = fmt.Fprintf(file, "// The secret key of the fake Clerk. Write your own here, or delete this file\n"+
+		"// to use the one that `encore secret set` stored.\nClerkSecretKey: %q\n", secretKey)
 	return errors.Join(err, file.Close())
 }
 

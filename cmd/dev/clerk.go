@@ -1,21 +1,32 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
 
 	"encore.app/internal/fakeclerk"
 )
 
-// startStandIn starts the stand-in for Clerk.
-func startStandIn(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
-	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger}
+// startFakeClerk starts the fake Clerk, which sends webhooks to the backend.
+// They are signed with CLERK_WEBHOOK_SIGNING_SECRET if it is set, so that a
+// backend that was started by hand can verify them, and otherwise with a new
+// secret.
+func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
+	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger, WebhookSigningSecret: s.webhookSecret}
+	// A page that may use tokens may also read the ones that /token signs.
+	options.PageOrigins = append(slices.Clone(s.parties), "http://"+s.page)
+	if s.webhookSecret == "" {
+		options.WebhookSigningSecret = newWebhookSecret()
+	}
 	if s.page != "" {
 		options.PageOrigins = append([]string{"http://" + s.page}, s.parties...)
 	}
@@ -34,6 +45,14 @@ func startStandIn(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
 		return nil, taken("-clerk", s.clerk)
 	}
 	return server, err
+}
+
+// newWebhookSecret returns a signing secret in Svix's notation. If every run
+// had the same one, any program on this machine could sign webhooks.
+func newWebhookSecret() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	return "whsec_" + base64.StdEncoding.EncodeToString(key)
 }
 
 // readKey reads an RSA private key in PEM, PKCS#1 or PKCS#8.

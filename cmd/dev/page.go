@@ -17,13 +17,13 @@ import (
 
 // frontend is the page that signs in and calls the backend.
 type frontend struct {
-	note string // what there is to say of it
+	note string // what describe prints
 	stop func()
 }
 
-// startPage serves the page of web/. The default address may be in use, by a
-// frontend of one's own: that is no reason to fail.
-func startPage(s settings, standIn *fakeclerk.Server) (*frontend, error) {
+// startPage serves the page of web/. It is not an error if the default address
+// is in use: a frontend of the developer's may listen there.
+func startPage(s settings, fakeClerk *fakeclerk.Server) (*frontend, error) {
 	nothing := &frontend{stop: func() {}}
 	root, outside := appRoot()
 	if s.page == "" || s.backend == "none" || outside != nil {
@@ -41,8 +41,8 @@ func startPage(s settings, standIn *fakeclerk.Server) (*frontend, error) {
 		return nil, fmt.Errorf("-page: %w", err)
 	}
 	config := func() page.Config {
-		if standIn != nil {
-			return page.ForStandIn(standIn, "http://"+s.api)
+		if fakeClerk != nil {
+			return page.ForFakeClerk(fakeClerk, "http://"+s.api)
 		}
 		return page.Config{
 			PublishableKey: cmp.Or(os.Getenv("VITE_CLERK_PUBLISHABLE_KEY"), os.Getenv("CLERK_PUBLISHABLE_KEY")),

@@ -1,5 +1,6 @@
-// Package page serves the built frontend of web/ and tells it, at run time, which Clerk it signs in with. The
-// development command runs it; a deployed frontend is static files on any host.
+// Package page serves the built frontend of web/ and the config that names the
+// Clerk instance it signs in with. The development command and the browser
+// tests run it; a deployed frontend is static files on any host.
 package page
 
 import (
@@ -15,35 +16,35 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-// Build is the command that makes the folder which [Handler] serves.
+// Build is the command that builds the folder that [Handler] serves.
 const Build = "npm --prefix web ci && npm --prefix web run build"
 
 // Config is what the page reads from /config.json: web/src/config.ts.
 type Config struct {
 	// PublishableKey is Clerk's, pk_test_… or pk_live_….
 	PublishableKey string `json:"publishableKey"`
-	// APIURL is where the browser finds the backend.
+	// APIURL is the backend's address, as the browser reaches it.
 	APIURL string `json:"apiUrl"`
-	// StandIn is nil with real Clerk.
-	StandIn *StandIn `json:"standIn,omitempty"`
+	// FakeClerk is nil with real Clerk.
+	FakeClerk *FakeClerk `json:"fakeClerk,omitempty"`
 }
 
-// StandIn is the stand-in for Clerk.
-type StandIn struct {
+// FakeClerk is what the page has to know of the fake Clerk.
+type FakeClerk struct {
 	URL      string    `json:"url"`
 	Accounts []Account `json:"accounts"`
 }
 
-// Account is somebody who can sign in to the stand-in with one click.
+// Account is a user of the fake Clerk, who signs in with one click.
 type Account struct {
 	UserID string `json:"userId"`
 	Name   string `json:"name"`
 	Note   string `json:"note"`
 }
 
-// ForStandIn is the config of a page that signs in to the stand-in's accounts.
-func ForStandIn(clerk *fakeclerk.Server, apiURL string) Config {
-	standIn := &StandIn{URL: clerk.URL()}
+// ForFakeClerk returns the config of a page that signs in to the fake Clerk.
+func ForFakeClerk(clerk *fakeclerk.Server, apiURL string) Config {
+	fakeClerk := &FakeClerk{URL: clerk.URL()}
 	for _, user := range clerk.Users() {
 		email := user.PrimaryEmailAddress()
 		account := Account{
@@ -54,9 +55,9 @@ func ForStandIn(clerk *fakeclerk.Server, apiURL string) Config {
 		if user.Banned {
 			account.Note = "banned: Clerk refuses the sign-in"
 		}
-		standIn.Accounts = append(standIn.Accounts, account)
+		fakeClerk.Accounts = append(fakeClerk.Accounts, account)
 	}
-	return Config{PublishableKey: clerk.PublishableKey(), APIURL: apiURL, StandIn: standIn}
+	return Config{PublishableKey: clerk.PublishableKey(), APIURL: apiURL, FakeClerk: fakeClerk}
 }
 
 // Built reports whether dir holds a built page.
@@ -65,14 +66,15 @@ func Built(dir string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Handler serves the page from dir, web/dist as a rule, and config as /config.json. Where the page is not built
-// it says how to build it, and serves it as soon as it is.
+// Handler serves the page from dir, usually web/dist, and config as
+// /config.json. While the page is not built, it answers with the command that
+// builds it.
 func Handler(dir string, config func() Config) http.Handler {
 	files := http.FileServer(http.Dir(dir))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /config.json", func(w http.ResponseWriter, _ *http.Request) {
 		body, err := json.Marshal(config())
-		if err != nil { // it is strings only
+		if err != nil { // unreachable: strings always encode
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -89,7 +91,7 @@ func Handler(dir string, config func() Config) http.Handler {
 		if strings.HasPrefix(r.URL.Path, "/assets/") {
 			w.Header().Set("Cache-Control", "max-age=31536000, immutable") // the name changes with the content
 		}
-		if c := config(); c.StandIn != nil {
+		if c := config(); c.FakeClerk != nil {
 			w.Header().Set("Content-Security-Policy", loopbackOnly(c))
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -98,11 +100,12 @@ func Handler(dir string, config func() Config) http.Handler {
 	return mux
 }
 
-// loopbackOnly is the policy of a page that asks nobody but the stand-in and the backend. With real Clerk there
-// is none: its scripts are loaded from Clerk.
+// loopbackOnly returns the policy of a page that connects to the fake Clerk and
+// the backend only. With real Clerk there is no policy: its scripts come from
+// Clerk.
 func loopbackOnly(c Config) string {
 	return "default-src 'self'; img-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
-		"frame-ancestors 'none'; connect-src 'self' " + c.StandIn.URL + " " + c.APIURL
+		"frame-ancestors 'none'; connect-src 'self' " + c.FakeClerk.URL + " " + c.APIURL
 }
 
 func notBuilt(w http.ResponseWriter) {

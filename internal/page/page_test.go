@@ -67,7 +67,7 @@ func TestConfigWinsOverABuiltOne(t *testing.T) {
 	}
 }
 
-func TestOnlyThePageOfTheStandInIsConfinedToThisMachine(t *testing.T) {
+func TestOnlyThePageOfTheFakeClerkIsConfinedToThisMachine(t *testing.T) {
 	clerk, err := fakeclerk.Start(fakeclerk.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -75,9 +75,9 @@ func TestOnlyThePageOfTheStandInIsConfinedToThisMachine(t *testing.T) {
 	defer clerk.Close()
 	dir := t.TempDir()
 	write(t, dir, "index.html", "<p>page</p>")
-	standIn := func() page.Config { return page.ForStandIn(clerk, "http://localhost:4000") }
+	fakeClerk := func() page.Config { return page.ForFakeClerk(clerk, "http://localhost:4000") }
 
-	policy := get(t, page.Handler(dir, standIn), "/").Header().Get("Content-Security-Policy")
+	policy := get(t, page.Handler(dir, fakeClerk), "/").Header().Get("Content-Security-Policy")
 	if !strings.HasSuffix(policy, "connect-src 'self' "+clerk.URL()+" http://localhost:4000") {
 		t.Errorf("policy %q", policy)
 	}
@@ -86,20 +86,20 @@ func TestOnlyThePageOfTheStandInIsConfinedToThisMachine(t *testing.T) {
 	}
 }
 
-func TestEveryAccountOfTheStandInCanBeChosen(t *testing.T) {
+func TestEveryAccountOfTheFakeClerkCanBeChosen(t *testing.T) {
 	clerk, err := fakeclerk.Start(fakeclerk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer clerk.Close()
 
-	config := page.ForStandIn(clerk, "http://localhost:4000")
+	config := page.ForFakeClerk(clerk, "http://localhost:4000")
 	want := map[string]page.Account{
 		"user_ada":     {UserID: "user_ada", Name: "Ada Lovelace", Note: "ada@example.com"},
 		"user_noemail": {UserID: "user_noemail", Name: "noemail", Note: "without an email address"},
 		"user_banned":  {UserID: "user_banned", Name: "banned@example.com", Note: "banned: Clerk refuses the sign-in"},
 	}
-	for _, account := range config.StandIn.Accounts {
+	for _, account := range config.FakeClerk.Accounts {
 		if expected, ok := want[account.UserID]; ok && account != expected {
 			t.Errorf("account %+v, want %+v", account, expected)
 		}

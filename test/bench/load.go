@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// stretch is a stretch of load on one door: a number of connections, each of
+// stretch is a stretch of load on one server: a number of connections, each of
 // which has one request under way at a time. It ends after a time or a number
 // of requests, whichever comes first.
 type stretch struct {
@@ -62,7 +62,7 @@ func (g generator) run(s stretch) (observation, error) {
 // JSON, it prints what it observed, until stdin ends.
 func serveLoad() error {
 	// On one processor Go's scheduler does not look for work on others, which
-	// would take more from the doors the busier they are.
+	// would take more from the servers the busier they are.
 	runtime.GOMAXPROCS(1)
 	stretches := json.NewDecoder(bufio.NewReader(os.Stdin))
 	for {
@@ -141,7 +141,7 @@ func (s stretch) run() (observation, error) {
 }
 
 // client is an HTTP client that knows the answer. It shares the processors with
-// the doors, and what net/http's client costs would hide how they differ.
+// the servers, and what net/http's client costs would hide how they differ.
 type client struct {
 	connection net.Conn
 	request    []byte

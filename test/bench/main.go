@@ -27,8 +27,8 @@ type plan struct {
 	verifyRounds int           // of the verification part
 	verifyTokens int           // verified in each of them
 	rounds       int           // of the request part
-	window       time.Duration // of load on one door in one round
-	newTokens    int           // requests of the door that sees each token once, in one round
+	window       time.Duration // of load on one server in one round
+	newTokens    int           // requests of the server that sees each token once, in one round
 	countOver    int           // requests over which calls to Clerk are counted
 }
 
@@ -40,8 +40,8 @@ var (
 func main() {
 	// Child processes of ours.
 	switch {
-	case len(os.Args) == 3 && os.Args[1] == "door":
-		fail(serveDoor(os.Args[2]))
+	case len(os.Args) == 3 && os.Args[1] == "serve":
+		fail(serve(os.Args[2]))
 		return
 	case len(os.Args) == 2 && os.Args[1] == "load":
 		fail(serveLoad())

@@ -11,8 +11,8 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-// door is one way to serve GET /user/profile, in a process of its own.
-type door struct {
+// server is one way to serve GET /user/profile, in a process of its own.
+type server struct {
 	name    string
 	command []string // the program and its arguments
 	jwtKey  bool     // it is given Clerk's public key
@@ -26,24 +26,24 @@ type door struct {
 	perSecond, p50, p99 []float64 // one value a round
 }
 
-// requests are all doors.
+// requests are all servers.
 type requests struct {
 	connections int
 	latencies   []*group
 }
 
-// group is the doors in front of a Clerk that takes latency for an answer.
+// group is the servers in front of a Clerk that takes latency for an answer.
 type group struct {
 	latency                                              time.Duration
-	ours, guide, sdk, bare, fresh, withEmail, withJWTKey *door
+	ours, guide, sdk, bare, fresh, withEmail, withJWTKey *server
 }
 
-func (g *group) doors() []*door {
-	all := []*door{g.bare, g.ours, g.fresh, g.withEmail, g.withJWTKey, g.sdk, g.guide}
+func (g *group) servers() []*server {
+	all := []*server{g.bare, g.ours, g.fresh, g.withEmail, g.withJWTKey, g.sdk, g.guide}
 	present := all[:0]
-	for _, d := range all {
-		if d != nil {
-			present = append(present, d)
+	for _, srv := range all {
+		if srv != nil {
+			present = append(present, srv)
 		}
 	}
 	return present
@@ -70,51 +70,51 @@ func measureRequests(ctx context.Context, p plan, clerk *fakeclerk.Server, folde
 
 	r := &requests{connections: p.connections}
 	for _, latency := range []time.Duration{0, 20 * time.Millisecond} {
-		add := func(name, token string, command ...string) *door {
-			return &door{name: name, command: command, latency: latency, tokens: []string{token}}
+		add := func(name, token string, command ...string) *server {
+			return &server{name: name, command: command, latency: latency, tokens: []string{token}}
 		}
 		g := &group{
 			latency: latency,
-			bare:    add("net/http alone, the same bytes", one, self, "door", "bare"),
-			ours:    add("ours", one, self, "door", "standalone"),
-			sdk:     add("clerk-sdk-go, middleware + user.Get", one, self, "door", "clerk-sdk-go"),
+			bare:    add("net/http alone, the same bytes", one, self, "serve", "bare"),
+			ours:    add("ours", one, self, "serve", "standalone"),
+			sdk:     add("clerk-sdk-go, middleware + user.Get", one, self, "serve", "clerk-sdk-go"),
 			guide:   add("the guide's handler, Node", one, "node", "guide/server.mjs"),
 		}
 		r.latencies = append(r.latencies, g)
 		if latency > 0 {
 			continue // these hardly ask Clerk, if at all
 		}
-		g.fresh = add("ours, a new token each time", "", self, "door", "standalone")
+		g.fresh = add("ours, a new token each time", "", self, "serve", "standalone")
 		g.fresh.tokens = tokens
-		g.withEmail = add("ours, email claim", withEmail, self, "door", "standalone")
-		g.withJWTKey = add("ours, email claim and JWTKey", withEmail, self, "door", "standalone")
+		g.withEmail = add("ours, email claim", withEmail, self, "serve", "standalone")
+		g.withJWTKey = add("ours, email claim and JWTKey", withEmail, self, "serve", "standalone")
 		g.withJWTKey.jwtKey = true
 	}
 
 	defer func() {
 		for _, g := range r.latencies {
-			for _, d := range g.doors() {
-				if d.process != nil {
-					d.process.stop()
+			for _, srv := range g.servers() {
+				if srv.process != nil {
+					srv.process.stop()
 				}
 			}
 		}
 	}()
 	for _, g := range r.latencies {
-		for _, d := range g.doors() {
-			if err := d.open(ctx, clerk, folder); err != nil {
-				return nil, fmt.Errorf("%s: %w", d.name, err)
+		for _, srv := range g.servers() {
+			if err := srv.open(ctx, clerk, folder); err != nil {
+				return nil, fmt.Errorf("%s: %w", srv.name, err)
 			}
-			if err := d.count(p, clerk, load); err != nil {
-				return nil, fmt.Errorf("%s: %w", d.name, err)
+			if err := srv.count(p, clerk, load); err != nil {
+				return nil, fmt.Errorf("%s: %w", srv.name, err)
 			}
 		}
 	}
 	for round := range p.rounds + 1 { // the first warms up
 		for _, g := range r.latencies {
-			for _, d := range g.doors() {
-				if err := d.measure(p, clerk, load, round); err != nil {
-					return nil, fmt.Errorf("%s: %w", d.name, err)
+			for _, srv := range g.servers() {
+				if err := srv.measure(p, clerk, load, round); err != nil {
+					return nil, fmt.Errorf("%s: %w", srv.name, err)
 				}
 			}
 		}
@@ -122,52 +122,52 @@ func measureRequests(ctx context.Context, p plan, clerk *fakeclerk.Server, folde
 	return r, nil
 }
 
-func (d *door) open(ctx context.Context, clerk *fakeclerk.Server, folder string) error {
+func (srv *server) open(ctx context.Context, clerk *fakeclerk.Server, folder string) error {
 	var err error
-	if d.process, err = start(ctx, environment(clerk, d.jwtKey), folder, d.command[0], d.command[1:]...); err != nil {
+	if srv.process, err = start(ctx, environment(clerk, srv.jwtKey), folder, srv.command[0], srv.command[1:]...); err != nil {
 		return err
 	}
-	d.address, err = d.process.line()
+	srv.address, err = srv.process.line()
 	return err
 }
 
-// count sends a door its first requests, and counts how often it asks Clerk.
-func (d *door) count(p plan, clerk *fakeclerk.Server, load generator) error {
-	d.setLatency(clerk)
+// count sends a server its first requests, and counts how often it asks Clerk.
+func (srv *server) count(p plan, clerk *fakeclerk.Server, load generator) error {
+	srv.setLatency(clerk)
 	clerk.ResetRequests()
-	first := d.tokens[:min(len(d.tokens), p.countOver)]
-	_, err := load.run(stretch{Address: d.address, Tokens: first, Connections: p.connections, AtMost: p.countOver, Lasting: time.Minute})
+	first := srv.tokens[:min(len(srv.tokens), p.countOver)]
+	_, err := load.run(stretch{Address: srv.address, Tokens: first, Connections: p.connections, AtMost: p.countOver, Lasting: time.Minute})
 	perThousand := 1000 / float64(p.countOver)
-	d.calls = float64(clerk.TotalRequests()) * perThousand
-	d.userCalls = float64(clerk.Requests("GET /v1/users/{id}")) * perThousand
+	srv.calls = float64(clerk.TotalRequests()) * perThousand
+	srv.userCalls = float64(clerk.Requests("GET /v1/users/{id}")) * perThousand
 	return err
 }
 
-func (d *door) measure(p plan, clerk *fakeclerk.Server, load generator, round int) error {
-	d.setLatency(clerk)
-	s := stretch{Address: d.address, Tokens: d.tokens, Connections: p.connections, AtMost: math.MaxInt, Lasting: p.window}
-	if len(d.tokens) > 1 {
+func (srv *server) measure(p plan, clerk *fakeclerk.Server, load generator, round int) error {
+	srv.setLatency(clerk)
+	s := stretch{Address: srv.address, Tokens: srv.tokens, Connections: p.connections, AtMost: math.MaxInt, Lasting: p.window}
+	if len(srv.tokens) > 1 {
 		// count had the first ones.
 		if round == 0 {
 			return nil
 		}
-		s.Tokens = d.tokens[p.countOver+(round-1)*p.newTokens:][:p.newTokens]
+		s.Tokens = srv.tokens[p.countOver+(round-1)*p.newTokens:][:p.newTokens]
 		s.AtMost = p.newTokens
 	}
 	seen, err := load.run(s)
 	if err != nil || round == 0 {
 		return err
 	}
-	d.perSecond = append(d.perSecond, seen.PerSecond)
-	d.p50 = append(d.p50, seen.P50.Seconds())
-	d.p99 = append(d.p99, seen.P99.Seconds())
+	srv.perSecond = append(srv.perSecond, seen.PerSecond)
+	srv.p50 = append(srv.p50, seen.P50.Seconds())
+	srv.p99 = append(srv.p99, seen.P99.Seconds())
 	return nil
 }
 
-func (d *door) setLatency(clerk *fakeclerk.Server) {
+func (srv *server) setLatency(clerk *fakeclerk.Server) {
 	clerk.ClearFaults()
-	if d.latency > 0 {
-		clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultLatency, Latency: d.latency})
+	if srv.latency > 0 {
+		clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultLatency, Latency: srv.latency})
 	}
 }
 
@@ -176,10 +176,10 @@ func (r *requests) print() {
 		fmt.Printf("GET /user/profile over loopback, %d connections, Clerk answers in %d ms\n", r.connections, g.latency.Milliseconds())
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(w, "\trequests/s\t× guide\t× net/http\tp50 ms\tp99 ms\tClerk calls per 1,000\tof them for users\tspread\t")
-		for _, d := range g.doors() {
-			fmt.Fprintf(w, "%s\t%.0f\t%.1f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%s\t\n", d.name,
-				median(d.perSecond), pairedRatio(d.perSecond, g.guide.perSecond), pairedRatio(d.perSecond, g.bare.perSecond),
-				median(d.p50)*1000, median(d.p99)*1000, d.calls, d.userCalls, spread(d.perSecond))
+		for _, srv := range g.servers() {
+			fmt.Fprintf(w, "%s\t%.0f\t%.1f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%s\t\n", srv.name,
+				median(srv.perSecond), pairedRatio(srv.perSecond, g.guide.perSecond), pairedRatio(srv.perSecond, g.bare.perSecond),
+				median(srv.p50)*1000, median(srv.p99)*1000, srv.calls, srv.userCalls, spread(srv.perSecond))
 		}
 		_ = w.Flush()
 		fmt.Println()

@@ -7,7 +7,7 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-// The one user of all measurements, and what a door answers about her.
+// The one user of all measurements, and what a server answers about her.
 const (
 	userID  = "user_ada"
 	email   = "ada@example.com"

@@ -30,6 +30,9 @@ const flags = [
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1',
 ];
 
+/** patience ends a wait that will never be over. It has room for a machine whose processors are all busy. */
+const patience = 60_000;
+
 let browser;
 
 /** useBrowser starts a browser for the tests of a file, and checks in the end that it asked nobody but this machine. */
@@ -39,6 +42,7 @@ export function useBrowser() {
   before(async () => {
     browser = await chromium.launch({
       executablePath: process.env.CHROMIUM,
+      timeout: 2 * patience,
       args: [...flags, `--log-net-log=${netLog}`],
     });
   });
@@ -68,19 +72,34 @@ function requestsBeyondLoopback(netLog) {
 /** open opens a page with cookies of its own, and closes it after the test. Its requests are kept in page.sent. */
 export async function open(t, { url = env.page, ...options } = {}) {
   const context = await browser.newContext({ ...options, permissions: ['clipboard-read', 'clipboard-write'] });
-  t.after(() => context.close());
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  t.after(async () => {
+    // A route that is being answered when the test is over would fail the next one.
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+    await context.close();
+  });
   page.sent = [];
   page.problems = [];
   page.on('request', (request) => page.sent.push(request));
-  page.on('requestfailed', (request) => page.problems.push(`${request.url()}: ${request.failure()?.errorText}`));
+  page.on('requestfailed', (request) => {
+    const cause = request.failure()?.errorText;
+    if (page.reloading && cause === 'net::ERR_ABORTED') return; // under way when the page was left
+    page.problems.push(`${request.url()}: ${cause}`);
+  });
   page.on('response', (response) => {
     if (response.status() >= 400) page.problems.push(`${response.url()}: ${response.status()}`);
   });
   page.on('pageerror', (error) => page.problems.push(String(error)));
   await page.goto(url);
   return page;
+}
+
+/** reload loads the page again. What it aborts is no problem of the page. */
+export async function reload(page) {
+  page.reloading = true;
+  await page.reload();
+  page.reloading = false;
 }
 
 export async function signIn(page, name = 'Ada Lovelace') {
@@ -106,8 +125,8 @@ export function claimsOf(token) {
 }
 
 /** eventually waits until the condition holds. */
-export async function eventually(what, condition, timeout = 60_000) {
-  for (const end = Date.now() + timeout; !(await condition()); await wait(50)) {
+export async function eventually(what, condition) {
+  for (const end = Date.now() + patience; !(await condition()); await wait(50)) {
     assert.ok(Date.now() < end, `never: ${what}`);
   }
 }

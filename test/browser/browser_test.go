@@ -1,9 +1,10 @@
-// Package browser drives the page of web/ in a real browser, against the stand-in for Clerk and the backend behind
-// one of two doors: by default the standalone one, in this process, and with BROWSER_BACKEND=encore the app under
-// encore run.
+// Package browser drives the page of web/ in a real browser, with the fake Clerk
+// and one of two backends: by default the standalone handler, in this process;
+// with BROWSER_BACKEND=encore the app under encore run.
 //
-// It needs Node, Chromium (CHROMIUM names another than the one in the PATH), the built page and the suite's own
-// packages: npm --prefix test/browser ci. Where one is missing it skips, or fails with BROWSER_TESTS=required.
+// It needs Node, Chromium (CHROMIUM names one that is not in the PATH), the built
+// page and the suite's own packages: npm --prefix test/browser ci. Where one is
+// missing the suite is skipped, or fails if BROWSER_TESTS=required.
 package browser
 
 import (
@@ -23,13 +24,15 @@ import (
 )
 
 const (
-	// tokenLifetime is short, so that a session goes through many tokens. Clerk's JavaScript renews a token 17
-	// seconds before it expires, and one that lives for less only when 5 seconds are left.
+	// tokenLifetime is short, so that a session goes through many tokens. Clerk's
+	// JavaScript renews a token 17 seconds before it expires, and a token that
+	// lives for less than that when 5 seconds are left.
 	tokenLifetime = 20 * time.Second
 	suiteTimeout  = 8 * time.Minute
 	built         = "../../web/dist"
 
-	// hostedKey is of no instance: the suite answers for its host, which is example.clerk.accounts.dev.
+	// hostedKey belongs to no instance. The suite answers for its host, which is
+	// example.clerk.accounts.dev.
 	hostedKey = "pk_test_ZXhhbXBsZS5jbGVyay5hY2NvdW50cy5kZXYk"
 )
 
@@ -39,7 +42,8 @@ func TestPage(t *testing.T) {
 	w.run(t, "sign_in.test.mjs", "refusals.test.mjs", "hosted.test.mjs", "accessibility.test.mjs")
 }
 
-// TestClient fails where web/src/client.ts is not what the endpoints give.
+// TestClient fails if web/src/client.ts is not what Encore generates from the
+// endpoints.
 func TestClient(t *testing.T) {
 	for _, program := range []string{"encore", "node"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -52,12 +56,12 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestScreenshots renews web/screenshots, only when asked to.
+// TestScreenshots renews web/screenshots if SCREENSHOTS is set.
 func TestScreenshots(t *testing.T) {
 	if os.Getenv("SCREENSHOTS") == "" {
 		t.Skip("SCREENSHOTS=1 renews web/screenshots")
 	}
-	// The addresses of cmd/dev, which are to be seen.
+	// The addresses of cmd/dev, because the pictures show them.
 	w := start(t, addresses{page: "127.0.0.1:3001", api: "127.0.0.1:4000"}, time.Minute)
 	w.run(t, "screenshots.mjs")
 }
@@ -70,7 +74,8 @@ type world struct {
 // addresses are where to listen, free ports where they are empty.
 type addresses struct{ page, api string }
 
-// start starts the servers, or ends the test where something that they need is missing.
+// start starts the servers. It skips or fails the test if something that they
+// need is missing.
 func start(t *testing.T, at addresses, lifetime time.Duration) world {
 	t.Helper()
 	if missing := missing(); missing != "" {
@@ -87,7 +92,7 @@ func start(t *testing.T, at addresses, lifetime time.Duration) world {
 
 	gate := newGate(t, cmp.Or(at.api, "127.0.0.1:0"))
 	w := world{clerk: clerk.URL(), api: localhost(t, gate.address)}
-	handler := page.Handler(built, func() page.Config { return page.ForStandIn(clerk, w.api) })
+	handler := page.Handler(built, func() page.Config { return page.ForFakeClerk(clerk, w.api) })
 	w.page = serve(t, cmp.Or(at.page, "127.0.0.1:0"), handler)
 	w.foreignPage = serve(t, "127.0.0.1:0", handler)
 	clerk.SetPageOrigins(w.page, w.foreignPage) // they read sign-in tickets
@@ -95,11 +100,11 @@ func start(t *testing.T, at addresses, lifetime time.Duration) world {
 		return page.Config{PublishableKey: hostedKey, APIURL: w.api}
 	}))
 	w.control = serve(t, "127.0.0.1:0", gate.control())
-	gate.leadTo(openDoor(t, clerk, []string{w.page, w.hostedPage}))
+	gate.leadTo(startBackend(t, clerk, []string{w.page, w.hostedPage}))
 	return w
 }
 
-// missing says what the suite lacks, if anything.
+// missing names what the suite lacks, "" if nothing.
 func missing() string {
 	if _, err := exec.LookPath("node"); err != nil {
 		return "no node in the PATH"
@@ -142,8 +147,8 @@ func serve(t *testing.T, address string, handler http.Handler) (url string) {
 	return localhost(t, listener.Addr().String())
 }
 
-// localhost is the URL of a server by that name. For a page it has to be one name throughout: its origin is its
-// tokens' azp claim.
+// localhost is the URL of a server by that name. A page needs the same name
+// throughout, because its origin is the azp claim of its tokens.
 func localhost(t *testing.T, address string) (url string) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)

@@ -1,35 +1,45 @@
 package browser
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 )
 
-// gate is a TCP proxy in front of the backend, which the suite closes to take the backend down: whatever the
-// backend is, a browser finds nobody at its address.
+// gate is a TCP proxy in front of the backend, which the suite closes to take
+// the backend down: whatever the backend is, nobody answers at its address. A
+// closed gate resets connections rather than refusing them, because a port that
+// is given back to the system may not be free later.
 type gate struct {
 	address string
 
-	mu       sync.Mutex
-	backend  string
-	listener net.Listener // nil while the gate is closed
-	conns    map[net.Conn]struct{}
-	running  sync.WaitGroup
+	mu      sync.Mutex
+	backend string
+	closed  bool
+	conns   map[net.Conn]struct{}
+	running sync.WaitGroup
 }
 
 func newGate(t *testing.T, address string) *gate {
 	t.Helper()
-	g := &gate{address: address, conns: make(map[net.Conn]struct{})}
-	if err := g.open(); err != nil {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
+	g := &gate{address: listener.Addr().String(), conns: make(map[net.Conn]struct{})}
+	g.running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			g.running.Go(func() { g.pass(conn) })
+		}
+	})
 	t.Cleanup(func() {
+		_ = listener.Close()
 		g.close()
 		g.running.Wait()
 	})
@@ -47,65 +57,43 @@ func (g *gate) leadTo(backend string) {
 func (g *gate) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /backend/down", func(http.ResponseWriter, *http.Request) { g.close() })
-	mux.HandleFunc("POST /backend/up", func(w http.ResponseWriter, _ *http.Request) {
-		if err := g.open(); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-		}
-	})
+	mux.HandleFunc("POST /backend/up", func(http.ResponseWriter, *http.Request) { g.open() })
 	return mux
 }
 
-func (g *gate) open() error {
+func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.listener != nil {
-		return nil
-	}
-	listener, err := net.Listen("tcp", g.address)
-	// The system may have lent the port to an outgoing connection for a moment.
-	for end := time.Now().Add(5 * time.Second); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
-		listener, err = net.Listen("tcp", g.address)
-	}
-	if err != nil {
-		return err
-	}
-	g.listener, g.address = listener, listener.Addr().String()
-	g.running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return // closed
-			}
-			g.running.Go(func() { g.pass(conn) })
-		}
-	})
-	return nil
+	g.closed = false
 }
 
-// close refuses connections and cuts the open ones.
+// close cuts the open connections, and every new one.
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.listener == nil {
-		return
-	}
-	_ = g.listener.Close()
-	g.listener = nil
+	g.closed = true
 	for conn := range g.conns {
-		_ = conn.Close()
+		reset(conn)
 	}
+}
+
+func reset(conn net.Conn) {
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
 }
 
 // pass copies both ways until one side ends.
 func (g *gate) pass(conn net.Conn) {
 	defer conn.Close()
 	g.mu.Lock()
-	backend, open := g.backend, g.listener != nil
-	if open {
+	backend, closed := g.backend, g.closed
+	if closed {
+		reset(conn)
+	} else {
 		g.conns[conn] = struct{}{}
 	}
 	g.mu.Unlock()
-	if !open {
+	if closed {
 		return
 	}
 	defer func() {

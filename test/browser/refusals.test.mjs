@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { control, env, eventually, open, profileRequests, says, signIn, useBrowser } from './browser.mjs';
+import { control, env, eventually, open, profileRequests, reload, says, signIn, useBrowser } from './browser.mjs';
 
 useBrowser();
 
@@ -43,12 +43,12 @@ test('a backend that is down is shown as such, and the page recovers by itself',
   assert.equal(loads, 0, 'the page was not loaded again');
 });
 
-test('a stand-in that is not there is shown as such', async (t) => {
+test('a fake Clerk that is not there is shown as such', async (t) => {
   const page = await open(t, { url: 'about:blank' });
   await page.route(`${env.clerk}/**`, (route) => route.abort());
   await page.goto(env.page);
   await page.getByRole('heading', { name: 'Clerk did not load' }).waitFor();
-  await says(page, `The stand-in for Clerk does not answer at ${env.clerk}.`);
+  await says(page, `The fake Clerk does not answer at ${env.clerk}.`);
 });
 
 test('Clerk may be away for longer than a token lives', async (t) => {
@@ -56,9 +56,9 @@ test('Clerk may be away for longer than a token lives', async (t) => {
   await signIn(page);
   await says(page, 'The backend says that you are');
   await page.route(`${env.clerk}/**`, (route) => route.abort());
-  await page.getByText('Clerk has not renewed it yet.').waitFor({ timeout: 60_000 });
+  await page.getByText('Clerk has not renewed it yet.').waitFor();
   await page.unroute(`${env.clerk}/**`);
-  await page.getByText('Clerk’s JavaScript renews it before it expires.').waitFor({ timeout: 60_000 });
+  await page.getByText('Clerk’s JavaScript renews it before it expires.').waitFor();
   await says(page, 'The backend says that you are');
 });
 
@@ -102,12 +102,12 @@ test('a ban ends the session in the open page', async (t) => {
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
 });
 
-test('a browser that the stand-in has forgotten starts anew', async (t) => {
+test('a browser that the fake Clerk has forgotten starts anew', async (t) => {
   const page = await open(t);
   await signIn(page);
   await page.context().clearCookies({ name: /^__clerk_db_jwt/ });
   await page.context().addCookies([{ name: '__clerk_db_jwt', value: 'dvb_from_before', url: env.page }]);
-  await page.reload();
+  await reload(page);
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
   await signIn(page, 'Grace Hopper');
   await eventually('Grace is known', async () => page.getByText('grace@example.com').first().isVisible());

@@ -18,8 +18,8 @@ export function App({ config }: { config: Config }) {
           <section className="card notice notice-bad" role="alert">
             <h1>Clerk did not load</h1>
             <p>
-              {config.standIn
-                ? `The stand-in for Clerk does not answer at ${config.standIn.url}. Start it, then load this page again.`
+              {config.fakeClerk
+                ? `The fake Clerk does not answer at ${config.fakeClerk.url}. Start it, then load this page again.`
                 : 'Check the connection and the publishable key, then load this page again.'}
             </p>
           </section>
@@ -48,7 +48,7 @@ function Header({ config }: { config: Config }) {
         </svg>
         Who is calling?
       </p>
-      {config.standIn && <span className="tag">stand-in for Clerk</span>}
+      {config.fakeClerk && <span className="tag">fake Clerk</span>}
       {user && (
         <button type="button" className="button" onClick={() => signOut(() => {})}>
           Sign out

@@ -1,4 +1,4 @@
-/** NotConfigured is shown where nothing says which Clerk application the page belongs to. */
+/** NotConfigured is shown when /config.json names no Clerk application. */
 export function NotConfigured() {
   return (
     <main className="page">

@@ -2,7 +2,7 @@ import type { Answer } from './backend';
 import { readClaims } from './claims';
 import type { Config } from './config';
 
-/** Problem says in words what went wrong, and what helps. */
+/** Problem describes what went wrong and what helps. */
 export function Problem({ answer, config }: { answer: Answer; config: Config }) {
   const problem = explain(answer, config);
   if (!problem) return null;

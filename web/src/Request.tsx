@@ -2,7 +2,7 @@ import { useState } from 'react';
 
 import type { Answer } from './backend';
 
-/** Request lays out what went to the backend and what came back. */
+/** Request shows the request to the backend and its answer. */
 export function Request({ answer, apiUrl, ask }: { answer: Answer; apiUrl: string; ask: () => void }) {
   const sent = answer.kind === 'profile' || answer.kind === 'refused';
   return (

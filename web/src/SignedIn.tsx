@@ -21,10 +21,10 @@ export function SignedIn({ config }: { config: Config }) {
   );
 }
 
-/** Who says in words who is calling, as the backend sees it. */
+/** Who shows who is calling, according to the backend. */
 function Who({ answer, config }: { answer: Answer; config: Config }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  // The button that had the focus is gone after signing in.
+  // Signing in removed the button that had the focus.
   useEffect(() => heading.current?.focus(), []);
 
   const name = answer.kind === 'profile' ? answer.profile.email || answer.profile.userId : undefined;
@@ -60,7 +60,7 @@ function Who({ answer, config }: { answer: Answer; config: Config }) {
   );
 }
 
-/** Organization switches the active organization, for users who are in one. */
+/** Organization switches the active organization of a user who is a member of one or more. */
 function Organization() {
   const { setActive, organization } = useClerk();
   const { user } = useUser();

@@ -1,24 +1,24 @@
 import { SignInButton, SignUpButton, useSignIn } from '@clerk/react';
 import { useState } from 'react';
 
-import type { Account, Config, StandIn } from './config';
+import type { Account, Config, FakeClerk } from './config';
 
 export function SignedOut({ config }: { config: Config }) {
   return (
     <section className="card columns" aria-labelledby="signed-out">
       <div className="stack">
         <h1 id="signed-out">You are signed out</h1>
-        <p className="lead">The backend knows a caller by a Clerk session token, and this browser has none.</p>
+        <p className="lead">The backend identifies a caller by a Clerk session token, and this browser has none.</p>
         <ol className="steps">
           <li>You sign in with Clerk.</li>
-          <li>Clerk’s JavaScript keeps a session token for the page: good for a minute, and renewed in time.</li>
+          <li>Clerk’s JavaScript holds a session token for the page. It is valid for a minute, and renewed in time.</li>
           <li>
             The page sends it with <code>GET /user/profile</code>.
           </li>
-          <li>The backend verifies it, and answers who you are.</li>
+          <li>The backend verifies it and answers who you are.</li>
         </ol>
       </div>
-      <div className="stack">{config.standIn ? <Accounts standIn={config.standIn} /> : <HostedSignIn />}</div>
+      <div className="stack">{config.fakeClerk ? <Accounts fakeClerk={config.fakeClerk} /> : <HostedSignIn />}</div>
     </section>
   );
 }
@@ -40,8 +40,8 @@ function HostedSignIn() {
   );
 }
 
-/** Accounts signs in to the stand-in's accounts with a ticket, Clerk's way in that needs no form. */
-function Accounts({ standIn }: { standIn: StandIn }) {
+/** Accounts signs in to the fake Clerk with a ticket, Clerk's sign-in method that needs no form. */
+function Accounts({ fakeClerk }: { fakeClerk: FakeClerk }) {
   const { signIn } = useSignIn();
   const [pending, setPending] = useState<string>();
   const [problem, setProblem] = useState<string>();
@@ -50,13 +50,13 @@ function Accounts({ standIn }: { standIn: StandIn }) {
     setPending(account.userId);
     setProblem(undefined);
     try {
-      const response = await fetch(`${standIn.url}/ticket?user_id=${encodeURIComponent(account.userId)}`);
+      const response = await fetch(`${fakeClerk.url}/ticket?user_id=${encodeURIComponent(account.userId)}`);
       if (!response.ok) throw new Error(await response.text());
       const { error } = await signIn.ticket({ ticket: await response.text() });
       if (error) throw error;
       await signIn.finalize();
     } catch (error) {
-      setProblem(`${account.name} cannot sign in: ${error instanceof Error ? words(error) : String(error)}`);
+      setProblem(`${account.name} cannot sign in: ${error instanceof Error ? textOf(error) : String(error)}`);
     } finally {
       setPending(undefined);
     }
@@ -66,7 +66,7 @@ function Accounts({ standIn }: { standIn: StandIn }) {
     <>
       <h2 id="accounts">Sign in as</h2>
       <ul className="accounts" aria-labelledby="accounts">
-        {standIn.accounts.map((account) => (
+        {fakeClerk.accounts.map((account) => (
           <li key={account.userId}>
             <button
               type="button"
@@ -92,7 +92,7 @@ function Accounts({ standIn }: { standIn: StandIn }) {
   );
 }
 
-/** words are what Clerk says about an error to a person, or the error's own. */
-function words(error: Error & { longMessage?: string; errors?: { longMessage?: string }[] }): string {
+/** textOf returns Clerk's text for the user, or the error's own. */
+function textOf(error: Error & { longMessage?: string; errors?: { longMessage?: string }[] }): string {
   return error.errors?.[0]?.longMessage ?? error.longMessage ?? error.message;
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'react';
 
 import { describe, readClaims } from './claims';
 
-/** Token shows the newest session token: the time it has left, and its claims. */
+/** Token shows the newest session token: its time left and its claims. */
 export function Token({ token }: { token: string }) {
   const claims = readClaims(token);
   const exp = Number(claims.exp);
@@ -35,7 +35,7 @@ export function Token({ token }: { token: string }) {
   );
 }
 
-/** useNow is the time in milliseconds, every second. */
+/** useNow returns the time in milliseconds, and renders again every second. */
 function useNow(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

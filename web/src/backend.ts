@@ -3,10 +3,10 @@ import { useCallback, useEffect, useReducer, useState, useSyncExternalStore } fr
 
 import Client, { isAPIError, type user } from './client';
 
-/** How long to wait before asking again, in milliseconds, where only waiting helps. */
+/** Time before the next attempt, in milliseconds, when only waiting helps. */
 const RETRY_AFTER = 2000;
 
-/** Answer is what came of asking the backend who is calling. */
+/** Answer is the result of GET /user/profile. */
 export type Answer =
   | { kind: 'asking' }
   | { kind: 'profile'; token: string; profile: user.Profile; took: number }
@@ -14,14 +14,14 @@ export type Answer =
   | { kind: 'unreachable' }
   | { kind: 'no-token'; message: string };
 
-/** useSessionToken is the newest session token that Clerk's JavaScript holds. It renders again for each. */
+/** useSessionToken returns the newest session token of Clerk's JavaScript, and renders again for each. */
 export function useSessionToken(): string | null {
   const clerk = useClerk();
   const subscribe = useCallback((changed: () => void) => clerk.addListener(changed), [clerk]);
   return useSyncExternalStore(subscribe, () => clerk.session?.lastActiveToken?.getRawString() ?? null);
 }
 
-/** useProfile asks GET /user/profile with each new session token, and again when ask is called. */
+/** useProfile calls GET /user/profile with each new session token, and again when ask is called. */
 export function useProfile(apiUrl: string): [answer: Answer, ask: () => void] {
   const { getToken } = useAuth();
   const token = useSessionToken();
@@ -59,7 +59,7 @@ async function askProfile(apiUrl: string, getToken: () => Promise<string | null>
     const profile = await client.user.GetProfile();
     return { kind: 'profile', token, profile, took: Math.round(performance.now() - start) };
   } catch (error) {
-    if (!isAPIError(error)) return { kind: 'unreachable' }; // fetch had no answer
+    if (!isAPIError(error)) return { kind: 'unreachable' }; // fetch failed
     return { kind: 'refused', token, status: error.status, code: error.code, message: error.message };
   }
 }

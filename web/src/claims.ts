@@ -9,7 +9,7 @@ export function readClaims(token: string): Claims {
 
 const meanings: Record<string, string> = {
   sub: 'The user. The backend answers it as userId.',
-  azp: 'The authorized party: the origin of the page that got the token. The backend accepts those it lists.',
+  azp: 'The authorized party: the origin of the page that got the token. The backend accepts the ones in its list.',
   iss: 'The Clerk instance that signed the token.',
   iat: 'Issued at',
   nbf: 'Not to be accepted before',
@@ -33,7 +33,7 @@ export interface Claim {
   meaning: string;
 }
 
-/** describe puts the claims that matter most first, each with what it means. */
+/** describe returns each claim with its meaning, the most important first. */
 export function describe(claims: Claims): Claim[] {
   const order = Object.keys(meanings);
   const rank = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length);

@@ -1,24 +1,24 @@
-/** Config is what /config.json tells the page: which Clerk it signs in with, and where the backend is. */
+/** Config is the content of /config.json: the Clerk instance to sign in with, and the backend's address. */
 export interface Config {
   /** Clerk's publishable key, pk_test_… or pk_live_…. */
   publishableKey: string;
-  /** The backend, such as http://localhost:4000. */
+  /** The backend's address, such as http://localhost:4000. */
   apiUrl: string;
-  /** The stand-in for Clerk, where there is one. */
-  standIn?: StandIn;
+  /** Set when the page signs in to the fake Clerk. */
+  fakeClerk?: FakeClerk;
 }
 
-export interface StandIn {
-  /** Where it answers the Frontend API: Clerk's proxyUrl. */
+export interface FakeClerk {
+  /** The address of its Frontend API, for Clerk's proxyUrl. */
   url: string;
-  /** Who can sign in with one click. */
+  /** The users who can sign in with one click. */
   accounts: Account[];
 }
 
 export interface Account {
   userId: string;
   name: string;
-  /** What tells the account apart: its email address, or why it is there. */
+  /** The email address, or the reason why the account exists. */
   note: string;
 }
 

@@ -24,9 +24,10 @@ try {
 }
 
 /**
- * clerkOptions are the provider's props. With real Clerk its JavaScript comes from Clerk. With the stand-in it is
- * the same, from npm and in the build of Clerk's own that loads no further code, so that nothing leaves this
- * machine, and it asks the stand-in where it would ask the host that the publishable key names.
+ * clerkOptions returns the provider's props. With real Clerk, the provider loads
+ * Clerk's JavaScript from Clerk. With the fake Clerk, the same JavaScript comes
+ * from npm, in the build that loads no further code, and calls the fake Clerk
+ * instead of the host that the publishable key names: nothing leaves this machine.
  */
 async function clerkOptions(config: Config): Promise<Omit<ClerkProviderProps, 'children'>> {
   const options = {
@@ -34,8 +35,8 @@ async function clerkOptions(config: Config): Promise<Omit<ClerkProviderProps, 'c
     afterSignOutUrl: '/',
     prefetchUI: false, // signing in with real Clerk happens on its own pages
   };
-  if (!config.standIn) return options;
+  if (!config.fakeClerk) return options;
   const { Clerk } = await import('@clerk/clerk-js/no-rhc');
-  const clerk = new Clerk(config.publishableKey, { proxyUrl: config.standIn.url });
+  const clerk = new Clerk(config.publishableKey, { proxyUrl: config.fakeClerk.url });
   return { ...options, Clerk: clerk, telemetry: false };
 }

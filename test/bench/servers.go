@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,17 +13,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clerk/clerk-sdk-go/v2"
-	clerkhttp "github.com/clerk/clerk-sdk-go/v2/http"
-	"github.com/clerk/clerk-sdk-go/v2/jwks"
-	"github.com/clerk/clerk-sdk-go/v2/user"
-
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 	"encore.app/internal/standalone"
+	"encore.app/test/bench/guide"
 )
 
-// environment hands a door its settings, by the names that Clerk's SDKs read.
+// environment gives a server its settings, by the names that Clerk's SDKs read.
 func environment(clerk *fakeclerk.Server, jwtKey bool) []string {
 	settings := append(os.Environ(),
 		"CLERK_SECRET_KEY="+clerk.SecretKey(),
@@ -77,10 +72,10 @@ func (p *process) stop() {
 	_ = p.command.Wait()
 }
 
-// serveDoor is what a child process of ours does: it prints its address, and
+// serve is what a child process of ours does: it prints its address, and
 // serves until stdin ends.
-func serveDoor(name string) error {
-	handler, err := doorHandler(name)
+func serve(name string) error {
+	handler, err := handlerOf(name)
 	if err != nil {
 		return err
 	}
@@ -89,7 +84,7 @@ func serveDoor(name string) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	// The same server for all doors that are written in Go.
+	// The same server for all servers that are written in Go.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -101,7 +96,7 @@ func serveDoor(name string) error {
 	return nil
 }
 
-func doorHandler(name string) (http.Handler, error) {
+func handlerOf(name string) (http.Handler, error) {
 	switch name {
 	case "standalone":
 		authenticator, err := clerkauth.New(clerkauth.Options{
@@ -123,49 +118,18 @@ func doorHandler(name string) (http.Handler, error) {
 			_, _ = io.WriteString(w, profile)
 		}), nil
 	}
-	return nil, fmt.Errorf("no door %q", name)
+	return nil, fmt.Errorf("no server %q", name)
 }
 
-// sdkHandler is what Clerk's documentation for Go leads to: the middleware,
-// which keeps the key, and then the user. It gets the connection pool that our
-// own door has, because Go's default keeps only 2 connections to a host.
+// sdkHandler is the guide's handler in Go. It gets the connection pool that our
+// own handler has, because Go's default keeps only 2 connections to a host.
 func sdkHandler() http.Handler {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 32
-	config := &clerk.ClientConfig{BackendConfig: clerk.BackendConfig{
-		HTTPClient: &http.Client{Timeout: 5 * time.Second, Transport: transport},
-		URL:        clerk.String(os.Getenv("CLERK_API_URL") + "/v1"),
-		Key:        clerk.String(os.Getenv("CLERK_SECRET_KEY")),
-	}}
-	users := user.NewClient(config)
-	authenticated := clerkhttp.RequireHeaderAuthorization(
-		clerkhttp.JWKSClient(jwks.NewClient(config)),
-		clerkhttp.AuthorizedPartyMatches(strings.Split(os.Getenv("CLERK_AUTHORIZED_PARTIES"), ",")...),
-	)
-	mux := http.NewServeMux()
-	mux.Handle("GET /user/profile", authenticated(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, _ := clerk.SessionClaimsFromContext(r.Context())
-		found, err := users.Get(r.Context(), claims.Subject)
-		if err != nil {
-			http.Error(w, "the user could not be loaded", http.StatusInternalServerError)
-			return
-		}
-		answer := struct {
-			UserID string `json:"userId"`
-			Email  string `json:"email"`
-		}{UserID: found.ID}
-		for _, address := range found.EmailAddresses {
-			if found.PrimaryEmailAddressID != nil && address.ID == *found.PrimaryEmailAddressID {
-				answer.Email = address.EmailAddress
-			}
-		}
-		encoded, err := json.Marshal(answer)
-		if err != nil {
-			http.Error(w, "the answer could not be written", http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(encoded)
-	})))
-	return mux
+	return guide.Handler(guide.Options{
+		SecretKey:         os.Getenv("CLERK_SECRET_KEY"),
+		APIURL:            os.Getenv("CLERK_API_URL"),
+		AuthorizedParties: strings.Split(os.Getenv("CLERK_AUTHORIZED_PARTIES"), ","),
+		HTTPClient:        &http.Client{Timeout: 5 * time.Second, Transport: transport},
+	})
 }

@@ -17,22 +17,22 @@ import (
 	"encore.app/internal/standalone"
 )
 
-// openDoor starts the backend that BROWSER_BACKEND names, which accepts tokens given to those authorized parties,
-// and returns its address.
-func openDoor(t *testing.T, clerk *fakeclerk.Server, parties []string) (address string) {
+// startBackend starts the backend that BROWSER_BACKEND names, with those
+// authorized parties, and returns its address.
+func startBackend(t *testing.T, clerk *fakeclerk.Server, parties []string) (address string) {
 	t.Helper()
 	switch backend := os.Getenv("BROWSER_BACKEND"); backend {
 	case "", "standalone":
-		return openStandalone(t, clerk, parties)
+		return startStandalone(t, clerk, parties)
 	case "encore":
-		return openEncore(t, clerk, parties)
+		return startEncore(t, clerk, parties)
 	default:
 		t.Fatalf("BROWSER_BACKEND=%s: it is standalone or encore", backend)
 		return ""
 	}
 }
 
-func openStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
+func startStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
 	t.Helper()
 	authenticator, err := clerkauth.New(clerkauth.Options{
 		SecretKey:         clerk.SecretKey(),
@@ -52,8 +52,9 @@ func openStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) str
 	return server.Listener.Addr().String()
 }
 
-// openEncore runs the app where it is: what this suite needs to be different, the environment says.
-func openEncore(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
+// startEncore runs the app of this repository. The environment replaces the
+// settings that this suite needs to be different.
+func startEncore(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {

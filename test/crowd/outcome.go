@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"encore.app/internal/fakeclerk"
+)
+
+// outcome is what a scenario showed.
+type outcome struct {
+	requests               int
+	served, refused, wrong int
+	calls, limited         int // calls to Clerk, and its answers 429
+	took, late             time.Duration
+	note                   string
+	missed                 []string // the counts that are not as they must be
+}
+
+// newOutcome adds up the answers to users, and what Clerk counted.
+func newOutcome(clerk *fakeclerk.Server, tallies ...*tally) outcome {
+	o := outcome{calls: clerk.TotalRequests(), limited: clerk.RateLimited()}
+	for _, t := range tallies {
+		o.requests += t.users
+		o.served += int(t.served.Load())
+		o.refused += int(t.refused.Load())
+		o.wrong += int(t.wrong.Load())
+		o.late = max(o.late, t.late)
+		o.took = max(o.took, time.Duration(t.took.Load()))
+	}
+	o.atMost("wrong answers", o.wrong, 0)
+	o.atMost("answers 429 of Clerk", o.limited, 0)
+	return o
+}
+
+// nobodyRefused is what most scenarios must show.
+func (o *outcome) nobodyRefused() {
+	o.atMost("refused requests", o.refused, 0)
+	o.atMost("users who are never served", o.requests-o.served, 0)
+}
+
+func (o *outcome) atMost(what string, got, most int) {
+	if got > most {
+		o.missed = append(o.missed, fmt.Sprintf("%s: %d, at most %d", what, got, most))
+	}
+}
+
+func (o *outcome) notef(format string, a ...any) { o.note = fmt.Sprintf(format, a...) }
+
+// print writes the outcomes as a table, and what this backend missed.
+func print(name string, backends []backend, outcomes []outcome) {
+	fmt.Println(name)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\tusers\tserved\trefusals\tcalls to Clerk\tof them 429\tlast served after\t")
+	for i, o := range outcomes {
+		fmt.Fprintf(w, "  %s\t%d\t%d\t%d\t%d\t%d\t%.1f s\t%s\n", backends[i].name,
+			o.requests, o.served, o.refused, o.calls, o.limited, o.took.Seconds(), o.note)
+	}
+	_ = w.Flush()
+	for _, count := range outcomes[ours].missed {
+		fmt.Printf("  not met: %s\n", count)
+	}
+	if late := outcomes[ours].late; late > time.Second {
+		fmt.Printf("  This machine was busy: users arrived up to %.1f s late. Run it again when it is idle.\n", late.Seconds())
+	}
+}

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"encore.app/internal/fakeclerk"
+)
+
+// apps are the two that this one is compared with, and the files to fill them.
+//
+//go:embed apps
+var apps embed.FS
+
+const (
+	costConnections = 8
+	costUsers       = 32
+	costRequests    = 20000 // of a round
+	guideRequests   = 300
+	manyUsers       = 10000
+)
+
+// runner is an app whose cost is measured.
+type runner struct {
+	name     string
+	requests int
+	tokens   []string
+	*instance
+	image   *image
+	started time.Duration
+	perCall []float64 // microseconds of processor time a request, by round
+	rate    []float64 // requests a second, by round
+}
+
+// runCost measures this app, the floor and the guide's handler in turn, in one run.
+func runCost(ctx context.Context, s settings) error {
+	e, closeAll, err := newEnvironment(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	users, err := newCrowd(e.clerk, "cost", costUsers)
+	if err != nil {
+		return err
+	}
+	var tokens []string
+	for _, user := range users.users {
+		// Long enough that none ends while it is measured.
+		token, err := e.clerk.SessionToken(user, fakeclerk.Claim("azp", party), fakeclerk.Claim("exp", time.Now().Add(time.Hour).Unix()))
+		if err != nil {
+			return err
+		}
+		tokens = append(tokens, token)
+	}
+	runners := []*runner{
+		{name: "floor", requests: costRequests, tokens: tokens[:1]},
+		{name: "this app", requests: costRequests, tokens: tokens},
+		{name: "guide", requests: guideRequests, tokens: tokens},
+	}
+	for _, r := range runners {
+		fmt.Printf("building %s\n", r.name)
+		if err := e.startRunner(r, s.pprof != ""); err != nil {
+			return err
+		}
+		defer r.kill()
+	}
+	if s.pprof != "" {
+		return profileBoth(ctx, runners[:2], s.pprof)
+	}
+	for round := range s.rounds + 1 {
+		for _, r := range runners {
+			requests := r.requests
+			if round == 0 {
+				requests /= 4
+			}
+			before, err := r.cpu()
+			if err != nil {
+				return err
+			}
+			began := time.Now()
+			if err := r.ask(requests); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			elapsed := time.Since(began)
+			after, err := r.cpu()
+			if err != nil {
+				return err
+			}
+			if round > 0 { // the first warms up
+				r.perCall = append(r.perCall, float64((after-before).Microseconds())/float64(requests))
+				r.rate = append(r.rate, float64(requests)/elapsed.Seconds())
+			}
+		}
+	}
+	return e.report(runners, s.rounds)
+}
+
+func (e *environment) report(runners []*runner, rounds int) error {
+	floor, ours := runners[0], runners[1]
+	fmt.Printf("\nmedians of %d rounds, %d connections, log level info\n", rounds, costConnections)
+	fmt.Printf("%-10s %18s %10s %12s %10s %12s\n", "", "CPU per request", "× floor", "requests/s", "start-up", "image")
+	for _, r := range runners {
+		fmt.Printf("%-10s %15.1f µs %10.2f %12.0f %7d ms %5.0f (%2.0f) MB\n", r.name, median(r.perCall), paired(r.perCall, floor.perCall),
+			median(r.rate), r.started.Milliseconds(), float64(r.image.size())/1e6, float64(r.image.compressed)/1e6)
+	}
+	ratios := make([]float64, len(ours.perCall))
+	for i := range ratios {
+		ratios[i] = ours.perCall[i] / floor.perCall[i]
+	}
+	fmt.Printf("this app's rounds: %.2f to %.2f × the floor\n", slices.Min(ratios), slices.Max(ratios))
+
+	before := ours.memory()
+	many, err := newCrowd(e.clerk, "many", manyUsers)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4}}
+	var working sync.WaitGroup
+	failed := make(chan error, 4)
+	for part := range 4 {
+		working.Go(func() {
+			for i := part; i < manyUsers; i += 4 {
+				if status, err := many.profile(client, ours.address, many.users[i]); status != http.StatusOK {
+					failed <- fmt.Errorf("user %d: %d %w", i, status, err)
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+	}
+	fmt.Printf("memory (resident): %d MB before, %d MB with %d remembered users and their tokens\n", before>>20, ours.memory()>>20, manyUsers)
+	return nil
+}
+
+// startRunner builds and starts the app.
+func (e *environment) startRunner(r *runner, pprof bool) error {
+	folder := filepath.Join(e.folder, "src-"+r.name)
+	if err := copyApp(e.ctx, folder); err != nil {
+		return err
+	}
+	tag := map[string]string{"this app": "app", "floor": "floor", "guide": "guide"}[r.name]
+	if tag != "app" {
+		if err := exchange(folder, tag); err != nil {
+			return err
+		}
+	}
+	if pprof {
+		if err := fill("apps/pprof.go.txt", filepath.Join(folder, "user", "pprof.go")); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.image, err = e.images.build(folder, "deploy/infra.json", tag); err != nil {
+		return err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	env := append(e.clerk.env(), "PPROF_ADDRESS="+pprofAddress)
+	if tag == "floor" {
+		env = append(env, "CLERK_SECRET_KEY=Bearer "+r.tokens[0])
+	}
+	began := time.Now()
+	r.instance, err = r.image.startHealthy(e.ctx, address, env...)
+	r.started = time.Since(began)
+	return err
+}
+
+// exchange leaves of the copied app its module and encore.app, and puts another
+// app's services in the place of its own.
+func exchange(folder, name string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && entry.Name() != "deploy" {
+			if err := os.RemoveAll(filepath.Join(folder, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(
+		fill("apps/"+name+"/auth.go.txt", filepath.Join(folder, "auth", "auth.go")),
+		fill("apps/user.go.txt", filepath.Join(folder, "user", "user.go")))
+}
+
+func fill(name, target string) error {
+	content, err := apps.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(target, content, 0o644)
+}
+
+// ask sends requests over a few connections, each with one under way.
+func (r *runner) ask(requests int) error {
+	var working sync.WaitGroup
+	failed := make(chan error, costConnections)
+	for i := range costConnections {
+		working.Go(func() {
+			if err := r.askOver(i, requests/costConnections); err != nil {
+				failed <- err
+			}
+		})
+	}
+	working.Wait()
+	close(failed)
+	return <-failed
+}
+
+func (r *runner) askOver(first, requests int) error {
+	connection, err := net.Dial("tcp", r.address)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	reader := bufio.NewReader(connection)
+	for i := range requests {
+		token := r.tokens[(first+i)%len(r.tokens)]
+		if _, err := io.WriteString(connection, "GET /user/profile HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer "+token+"\r\n\r\n"); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%d %s", response.StatusCode, body)
+		}
+	}
+	return nil
+}
+
+const pprofAddress = "127.0.0.1:6061"
+
+// profileBoth writes each binary's processor profile to prefix-NAME.pprof. Both
+// run, so one waits for the other's address: only the last one started has it.
+func profileBoth(ctx context.Context, runners []*runner, prefix string) error {
+	for _, r := range runners {
+		r.kill()
+	}
+	for i, r := range runners {
+		env := append([]string{}, r.command.Env...)
+		var err error
+		if r.instance, err = r.image.startHealthy(ctx, r.address, env...); err != nil {
+			return err
+		}
+		done := make(chan error, 1)
+		go func() { done <- r.ask(15 * costRequests / 2) }()
+		response, err := http.Get("http://" + pprofAddress + "/debug/pprof/profile?seconds=8")
+		if err != nil {
+			return err
+		}
+		file, err := os.Create(fmt.Sprintf("%s-%d.pprof", prefix, i))
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(file, response.Body)
+		if err := errors.Join(err, file.Close(), response.Body.Close(), <-done); err != nil {
+			return err
+		}
+		r.kill()
+	}
+	return nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 0 {
+		return (sorted[middle-1] + sorted[middle]) / 2
+	}
+	return sorted[middle]
+}
+
+// paired is the median of the rounds' own ratios: what slows the machine down
+// for a while slows both sides of one round.
+func paired(values, base []float64) float64 {
+	ratios := make([]float64, len(values))
+	for i := range values {
+		ratios[i] = values[i] / base[i]
+	}
+	return median(ratios)
+}
