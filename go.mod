@@ -4,7 +4,7 @@ go 1.26
 
 require (
 	encore.dev v1.52.1
-	github.com/clerk/clerk-sdk-go/v2 v2.4.2
+	github.com/clerk/clerk-sdk-go/v2 v2.6.0
 	github.com/felixge/httpsnoop v1.1.0
 	github.com/go-jose/go-jose/v3 v3.0.4
 	github.com/go-json-experiment/json v1.27.2

@@ -40,7 +40,7 @@ func initService() (*Service, error) {
 	}
 	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, auth.Log{})
 	if err != nil {
-		return nil, fmt.Errorf("the secret ClerkWebhookSigningSecret: %w", err)
+		return nil, access.Refuse(fmt.Errorf("the secret ClerkWebhookSigningSecret: %w", err), auth.Log{})
 	}
 	return &Service{receiver: receiver}, nil
 }
@@ -58,7 +58,7 @@ func (s *Service) Clerk(w http.ResponseWriter, req *http.Request) {
 //
 // An event may come twice, late and out of order, and a later call may fail
 // after an earlier one succeeded: each call has to be idempotent. An error makes
-// Clerk send the event again, for days.
+// Clerk send the event again, for about a day.
 func handle(ctx context.Context, event *clerkevent.Event) error {
 	return event.Tell(ctx, authService{})
 }
