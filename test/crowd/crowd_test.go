@@ -43,7 +43,7 @@ func TestCrowd(t *testing.T) {
 			}
 			o := outcomes[ours]
 			t.Logf("%d of %d served, %d refusals %v, %d calls to Clerk", o.served, o.requests, o.refused, o.reasons, o.calls)
-			if o.busyMachine() {
+			if len(o.missed) > 0 && o.busyMachine() {
 				t.Skipf("inconclusive: this machine is busy, a timer fired %v late", o.late)
 			}
 			for _, count := range o.missed {
