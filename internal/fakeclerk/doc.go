@@ -103,7 +103,8 @@
 //	POST   /fakeclerk/users               a [User]
 //	POST   /fakeclerk/machine_tokens      a [MachineToken]
 //	POST   /fakeclerk/sessions/{id}/end   signs a session out
-//	GET    /fakeclerk/webhooks            {"messages":[{"id","type","attempts":[{"status"}],"delivered"}]}
+//	GET    /fakeclerk/webhooks            {"messages":[{"id","type","attempts":[{"status"}],
+//	                                      "delivered"}]}
 //	PUT    /fakeclerk/webhooks            {"url","hold"}
 //	POST   /fakeclerk/webhooks            {"type","data"}: an event of any type
 //	POST   /fakeclerk/webhooks/{id}/resend

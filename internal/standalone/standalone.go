@@ -35,89 +35,82 @@ type Options struct {
 	Counters *clerkauth.Counters
 }
 
-type handler struct {
-	Options
-	mux *http.ServeMux
-}
-
 // Handler returns the server's handler, or an error about the signing secrets.
 // As Encore does locally, it lets pages of every origin call.
 func Handler(o Options) (http.Handler, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &handler{Options: o, mux: http.NewServeMux()}
+	s := &server{Options: o}
 	organization := &members.Client{Backend: o.Authenticator.Backend(), Log: o.Log}
+	s.serve("GET /user/profile", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
+		return profile.Of(c), nil
+	})
+	s.serve("GET /organization", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
+		return members.Active(c)
+	})
+	s.serve("GET /organization/members", access.People, members.ToList, func(r *http.Request, c *clerkauth.Caller) (any, error) {
+		q := r.URL.Query()
+		return organization.List(r.Context(), c, &members.ListParams{Limit: q.Get("limit"), Offset: q.Get("offset")})
+	})
+	s.serve("DELETE /organization/members/{userID}", access.People, members.ToRemove, func(r *http.Request, c *clerkauth.Caller) (any, error) {
+		return nil, organization.Remove(r.Context(), c, r.PathValue("userID"))
+	})
+	whoami := func(_ *http.Request, c *clerkauth.Caller) (any, error) { return identity.Of(c, o.Log) }
+	s.serve("GET /whoami", identity.ForEveryone, nil, whoami)
+	s.serve("GET /whoami/machine", identity.ForMachines, nil, whoami)
+
 	// The function does what handle of the service webhooks does.
 	webhooks, err := clerkevent.NewReceiver(o.WebhookSigningSecrets, func(ctx context.Context, event *clerkevent.Event) error {
 		return event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator})
 	}, o.Log)
-	if err != nil {
-		return nil, err
-	}
-
-	h.authenticated("GET /user/profile", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
-		return profile.Of(c), nil
-	})
-	h.authenticated("GET /organization", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
-		return members.Active(c)
-	})
-	h.authenticated("GET /organization/members", access.People, members.ToList, func(r *http.Request, c *clerkauth.Caller) (any, error) {
-		q := r.URL.Query()
-		return organization.List(r.Context(), c, &members.ListParams{Limit: q.Get("limit"), Offset: q.Get("offset")})
-	})
-	h.authenticated("DELETE /organization/members/{userID}", access.People, members.ToRemove, func(r *http.Request, c *clerkauth.Caller) (any, error) {
-		return nil, organization.Remove(r.Context(), c, r.PathValue("userID"))
-	})
-	whoami := func(_ *http.Request, c *clerkauth.Caller) (any, error) { return identity.Of(c, o.Log) }
-	h.authenticated("GET /whoami", identity.ForEveryone, nil, whoami)
-	h.authenticated("GET /whoami/machine", identity.ForMachines, nil, whoami)
-	h.mux.Handle("POST /webhooks/clerk", webhooks)
-	h.mux.Handle("GET /debug/counters", o.Counters)
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+	s.mux.Handle("POST /webhooks/clerk", webhooks)
+	s.mux.Handle("GET /debug/counters", o.Counters)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})
 	})
-	anyOrigin := cors.New(cors.Options{
+	return cors.New(cors.Options{
 		AllowOriginFunc:  func(string) bool { return true },
 		AllowedMethods:   []string{"GET", "POST", "PUT", "PATCH", "DELETE"},
 		AllowedHeaders:   []string{"*"},
 		AllowCredentials: true,
-	})
-	return anyOrigin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m := httpsnoop.CaptureMetrics(h.mux, w, r)
+	}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m := httpsnoop.CaptureMetrics(&s.mux, w, r)
 		o.Log.Info("request", "method", r.Method, "route", r.Pattern, "status", m.Code, "took", m.Duration)
-	})), nil
+	})), err
 }
 
-// endpoint returns what is sent as JSON, nil for an empty body, or an
-// *errs.Error.
-type endpoint func(*http.Request, *clerkauth.Caller) (any, error)
+type server struct {
+	Options
+	mux http.ServeMux
+}
 
-// authenticated serves an endpoint that Encore has as auth.
-func (h *handler) authenticated(pattern string, accepted []clerkauth.TokenType, required []clerkauth.Requirement, serve endpoint) {
-	refuse := func(w http.ResponseWriter, r *http.Request, err *clerkauth.Error) {
+// serve adds an endpoint that Encore has as auth. What it returns is sent as
+// JSON: nil for an empty body, or an *errs.Error.
+func (s *server) serve(pattern string, accepted []clerkauth.TokenType, required []clerkauth.Requirement,
+	endpoint func(*http.Request, *clerkauth.Caller) (any, error)) {
+	s.mux.Handle(pattern, s.Authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := clerkauth.FromContext(r.Context())
+		var body any
+		err := access.Admit(caller, accepted, s.Log)
+		if err == nil && required != nil {
+			err = access.Require(caller, s.Log, required...)
+		}
+		if err == nil {
+			body, err = endpoint(r, caller)
+		}
+		if err != nil {
+			writeError(w, err)
+		} else if body != nil {
+			write(w, http.StatusOK, body)
+		}
+	}), func(w http.ResponseWriter, r *http.Request, err *clerkauth.Error) {
 		if r.Header.Get("Authorization") == "" { // Encore does not call the auth handler
 			writeError(w, &errs.Error{Code: errs.Unauthenticated, Message: "missing auth param"})
 			return
 		}
-		writeError(w, access.Error(err, h.Log))
-	}
-	h.mux.Handle(pattern, h.Authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		caller, _ := clerkauth.FromContext(r.Context())
-		err := access.Admit(caller, accepted, h.Log)
-		if err == nil && required != nil {
-			err = access.Require(caller, h.Log, required...)
-		}
-		var body any
-		if err == nil {
-			body, err = serve(r, caller)
-		}
-		if err != nil {
-			writeError(w, err)
-			return
-		}
-		write(w, http.StatusOK, body)
-	}), refuse))
+		writeError(w, access.Error(err, s.Log))
+	}))
 }
 
 // writeError writes an error in Encore's shape. One that is no *errs.Error is
@@ -129,9 +122,6 @@ func writeError(w http.ResponseWriter, err error) {
 }
 
 func write(w http.ResponseWriter, status int, body any) {
-	if body == nil {
-		return
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
