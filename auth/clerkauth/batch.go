@@ -141,16 +141,11 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 	failure := recordFailure(err)
 	switch failure.Reason {
 	case ReasonUnreachable:
-		// A record may make Clerk hang or break off. That is found out at once,
-		// unless nobody could wait any longer: a batch without an answer in time
-		// is Clerk's failure, but for calls that began later and were answered.
-		inTime := !errors.Is(failure, context.DeadlineExceeded)
-		if len(batch) == 1 || inTime || !l.failWhole(t, failure) {
+		if len(batch) == 1 || !errors.Is(failure, context.DeadlineExceeded) {
 			return failure
 		}
-		for _, ld := range batch {
-			l.suspects.Set(ld.id, max(len(batch)/2, 1))
-		}
+		l.hung(batch, t, failure)
+		return nil
 	case ReasonRateLimited, ReasonSecretKeyRefused:
 		l.failWhole(t, failure)
 	default:
@@ -158,6 +153,33 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 	}
 	l.finish(batch, failure)
 	return nil
+}
+
+// hung ends a batch that got no answer in time. A record may be the reason. To
+// divide the batch step by step would take longer than anybody waits: its ids
+// travel in batches of a tenth of the size from now on, until they are
+// answered. That is at once if it is not Clerk as a whole that hangs.
+func (l *loader) hung(batch []*load, t ticket, failure *Error) {
+	limit := max(len(batch)/10, 1)
+	for _, ld := range batch {
+		l.suspects.Set(ld.id, limit)
+	}
+	if l.failWhole(t, failure) {
+		l.finish(batch, failure)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ld := range batch {
+		switch {
+		case l.loads[ld.id] != ld: // has ended
+		case ld.wanted.Load():
+			ld.limit, ld.queuedAt = limit, time.Now()
+			l.queue(ld)
+		default:
+			l.end(ld, userRecord{}, failure)
+		}
+	}
 }
 
 // recordFailure returns the failure of a call for users. Clerk's refusal of the
@@ -231,8 +253,9 @@ func (l *loader) get(ld *load, startedAt time.Time) error {
 	return nil
 }
 
-// list loads many users. One whose record cannot be read fails alone. One who is
-// left out is asked for alone: Clerk does not promise that a list is complete.
+// list loads many users. One whose record cannot be read fails alone. One who
+// is left out is asked for alone: Clerk does not promise that a list is
+// complete.
 func (l *loader) list(batch []*load, startedAt time.Time) error {
 	req := clerk.NewAPIRequest(http.MethodGet, "/users")
 	params := &user.ListParams{ListParams: clerk.ListParams{Limit: clerk.Int64(maxBatch)}}

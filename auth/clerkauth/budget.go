@@ -58,9 +58,9 @@ func (c class) leaves(burst int) int {
 
 // budget keeps the calls of one process under its share of Clerk's rate limit.
 // It is a token bucket that holds what comes in within a second. Since a window
-// of ten seconds can see a full bucket and ten seconds' worth on top, a second's
-// worth is an eleventh of the share: whatever the demand, no window holds more
-// calls than the share.
+// of ten seconds can see a full bucket and ten seconds' worth on top, a
+// second's worth is an eleventh of the share: whatever the demand, no window
+// holds more calls than the share.
 type budget struct {
 	now    func() time.Time
 	counts counts

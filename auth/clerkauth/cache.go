@@ -15,8 +15,8 @@ func newCache[K comparable, V any](now func() time.Time, o otter.Options[K, V]) 
 	return otter.Must(&o)
 }
 
-// runAtOnce has a cache do its upkeep within the operation that caused it, which
-// is cheaper than a goroutine each time.
+// runAtOnce has a cache do its upkeep within the operation that caused it,
+// which is cheaper than a goroutine each time.
 func runAtOnce(upkeep func()) { upkeep() }
 
 // cacheClock lets a cache live by the time of [Options].Now. Without ticks it

@@ -121,7 +121,7 @@ func wantError(t testing.TB, err error, kind clerkauth.Kind, reason clerkauth.Re
 // eventually waits for something that happens in the background.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

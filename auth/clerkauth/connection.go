@@ -22,7 +22,8 @@ const maxResponseBytes = 8 << 20
 const (
 	// A connection on which nothing arrives for pingAfter is sent a ping, and
 	// is closed without an answer within pingTimeout. The kernel would keep a
-	// connection that died silently for about 15 minutes, with every call on it.
+	// connection that died silently for about 15 minutes, with every call on
+	// it.
 	pingAfter   = time.Second
 	pingTimeout = 2 * time.Second
 )
@@ -153,8 +154,8 @@ func sortError(err error, seen *response) error {
 }
 
 // clerkCode returns the code in an error body of Clerk's shape, and whether the
-// error has one. A code is a word of a program: anything else is left out, since
-// it may repeat what was asked.
+// error has one. A code is a word of a program: anything else is left out,
+// since it may repeat what was asked.
 func clerkCode(err error) (code string, fromClerk bool) {
 	var e *clerk.APIErrorResponse
 	if !errors.As(err, &e) {

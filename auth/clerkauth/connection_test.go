@@ -26,8 +26,8 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-// wire is a TCP proxy that can go silent: its connections stay open, and nothing
-// comes through any more. New connections do.
+// wire is a TCP proxy that can go silent: its connections stay open, and
+// nothing comes through any more. New connections do.
 type wire struct {
 	listener net.Listener
 	target   string

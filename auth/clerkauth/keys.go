@@ -31,9 +31,9 @@ const (
 // algorithm is the only one with which Clerk signs session tokens.
 const algorithm = "RS256"
 
-// publicKey is one key of the JWKS. Its address is its identity: a refreshed set
-// keeps the publicKey of a key that did not change, so that a token verified
-// with a key that is gone can be recognized.
+// publicKey is one key of the JWKS. Its address is its identity: a refreshed
+// set keeps the publicKey of a key that did not change, so that a token
+// verified with a key that is gone can be recognized.
 type publicKey struct{ jwk *clerk.JSONWebKey }
 
 func (k *publicKey) equal(other *clerk.JSONWebKey) bool {
@@ -165,8 +165,12 @@ func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 
 // refresh waits for a fetch, its own or one that is in flight.
 func (k *keys) refresh(ctx context.Context, until time.Time, seen *keySet) (*keySet, error) {
-	return k.fetch(seen).wait(ctx, until)
+	// The call has a deadline of its own. On a busy machine it can begin late.
+	return k.fetch(seen).wait(ctx, until.Add(callTimeout))
 }
+
+// failing reports whether the newest fetch failed.
+func (k *keys) failing() bool { return k.local == nil && k.state.Load().err != nil }
 
 // fetch starts a fetch that replaces the set seen, unless one is in flight.
 // Concurrent callers share the returned flight.

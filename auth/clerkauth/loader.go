@@ -53,19 +53,19 @@ type load struct {
 	absent   bool      // a list left it out
 }
 
-// loader loads users in batches. A user who is not known joins the next batch. A
-// batch leaves as soon as fewer than maxSignInCalls are in flight: a single user
-// waits for nothing, and a crowd leaves by the hundred. Refreshes ride along, or
-// leave by themselves once 100 of them wait or about a second has passed. The
-// loader has no goroutine while there is nothing to load.
+// loader loads users in batches. A user who is not known joins the next batch.
+// A batch leaves as soon as fewer than maxSignInCalls are in flight: a single
+// user waits for nothing, and a crowd leaves by the hundred. Refreshes ride
+// along, or leave by themselves once 100 of them wait or about a second has
+// passed. The loader has no goroutine while there is nothing to load.
 type loader struct {
 	connection *connection
 	budget     *budget
 	outage     *outage
 	failures   *failures // by user id
-	// suspects are ids that were in a batch for which Clerk gave no answer. They
-	// travel in batches of half the size until they get one, so that an id whose
-	// record makes Clerk hang is soon alone.
+	// suspects are ids that were in a batch for which Clerk gave no answer,
+	// with the size of the batches in which they may travel until they get one.
+	// An id whose record makes Clerk hang is soon alone.
 	suspects *otter.Cache[string, int]
 	counts   counts
 	now      func() time.Time
@@ -214,16 +214,17 @@ func (l *loader) startRefreshes() {
 }
 
 // wait returns the user of a load. A request waits in the queue for up to
-// maxQueueTime. Once the call is out, it waits for what is left until the time
-// that it may wait for Clerk in all.
+// maxQueueTime, and once its call is out for the answer, which has a deadline.
+// A request that has waited in vain for another call before has less time once
+// its call is out: what is left until the given time, zero for no such request.
 func (l *loader) wait(ctx context.Context, until time.Time, ld *load) (userRecord, error) {
-	rest := time.Until(until)
+	var left chan struct{}
+	var rest time.Duration
+	if !until.IsZero() {
+		left, rest = ld.left, max(time.Until(until), 0)
+	}
 	timer := time.NewTimer(maxQueueTime)
 	defer timer.Stop()
-	left := ld.left
-	if rest > callTimeout*9/10 {
-		left = nil // has not waited before: the call's own deadline is enough
-	}
 	for {
 		select {
 		case <-ld.done:
@@ -234,7 +235,12 @@ func (l *loader) wait(ctx context.Context, until time.Time, ld *load) (userRecor
 		case <-ctx.Done():
 			return userRecord{}, canceled(ctx)
 		case <-timer.C:
-			return userRecord{}, errNoAnswer
+			select {
+			case <-ld.done: // on a busy machine both are late
+				return ld.value, ld.err
+			default:
+				return userRecord{}, errNoAnswer
+			}
 		}
 	}
 }

@@ -20,8 +20,8 @@ const (
 //
 // Calls are numbered, because a result says nothing of what happened after its
 // call began: a straggler's success must not erase a newer Retry-After, nor a
-// straggler's failure prolong the back-off. A failure also says nothing of Clerk
-// as a whole if a call that began later was answered.
+// straggler's failure prolong the back-off. A failure also says nothing of
+// Clerk as a whole if a call that began later was answered.
 type outage struct {
 	now func() time.Time
 

@@ -113,15 +113,16 @@ type UserRecord struct {
 }
 
 // StoreUser takes over what Clerk reports of a user who was created or changed,
-// unless something newer is known. A user who is banned is refused from the next
-// request on, however good their tokens are; a later record that is not banned
-// ends that. To store a record twice changes nothing.
+// unless something newer is known. A user who is banned is refused from the
+// next request on, however good their tokens are; a later record that is not
+// banned ends that. To store a record twice changes nothing.
 //
 // This and the methods below act on this Authenticator alone. Another instance
-// of the application learns of the change when its own record is refreshed, after
-// [Options].UserMaxAge, or for a token with an email claim when that expires
-// after 60 seconds. To have it everywhere at once, send the change to every
-// instance by a channel that each one reads in full, and call the method there.
+// of the application learns of the change when its own record is refreshed,
+// after [Options].UserMaxAge, or for a token with an email claim when that
+// expires after 60 seconds. To have it everywhere at once, send the change to
+// every instance by a channel that each one reads in full, and call the method
+// there.
 func (a *Authenticator) StoreUser(u UserRecord) {
 	if !isUserID(u.ID) || u.UpdatedAt.IsZero() {
 		return
@@ -133,16 +134,17 @@ func (a *Authenticator) StoreUser(u UserRecord) {
 	a.report(u.ID, record)
 }
 
-// RefuseUser refuses a user who was deleted at the given time, by Clerk's clock,
-// from the next request on, however good their tokens are. It does so for two
-// minutes, in which every token from before has expired.
+// RefuseUser refuses a user who was deleted at the given time, by Clerk's
+// clock, from the next request on, however good their tokens are. It does so
+// for two minutes, in which every token from before has expired.
 func (a *Authenticator) RefuseUser(userID string, at time.Time) {
 	if isUserID(userID) {
 		a.report(userID, userRecord{refusal: ReasonUserDeleted, updatedAt: at})
 	}
 }
 
-// report takes over what Clerk said of a user. The record is as old as the event.
+// report takes over what Clerk said of a user. The record is as old as the
+// event.
 func (a *Authenticator) report(userID string, record userRecord) {
 	record.checkedAt = record.updatedAt
 	if now := a.options.Now(); record.checkedAt.After(now) {

@@ -27,7 +27,8 @@ func (l *loader) sendSignIns() {
 	l.mu.Unlock()
 }
 
-// sendAlone makes one call for one id. Who failed lately waits behind all others.
+// sendAlone makes one call for one id. Who failed lately waits behind all
+// others.
 func (l *loader) sendAlone() {
 	l.mu.Lock()
 	one := take(&l.alone, 1)

@@ -44,8 +44,8 @@ type userEntry struct {
 	refreshAt atomic.Int64 // no refresh before then, in nanoseconds since 1970
 }
 
-// users remembers Clerk users: fresh for maxAge, then refreshed in the background
-// while the stale record serves, for at most staleIfError longer.
+// users remembers Clerk users: fresh for maxAge, then refreshed in the
+// background while the stale record serves, for at most staleIfError longer.
 type users struct {
 	now                  func() time.Time
 	maxAge, staleIfError time.Duration
@@ -69,8 +69,8 @@ func newUsers(b *Backend, o Options) *users {
 	return u
 }
 
-// lifetime is for how much longer a record serves. A refusal is never stretched,
-// because a ban can be lifted.
+// lifetime is for how much longer a record serves. A refusal is never
+// stretched, because a ban can be lifted.
 func (u *users) lifetime(r *userRecord) time.Duration {
 	lifetime := u.maxAge
 	if r.refusal == "" {
@@ -174,7 +174,8 @@ type clerkUser struct {
 
 var errUnreadable = errors.New("a user that cannot be read")
 
-// parseUser reads one user. With an error, the id is returned if it can be read.
+// parseUser reads one user. With an error, the id is returned if it can be
+// read.
 func parseUser(raw []byte) (id string, record userRecord, err error) {
 	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	var found clerkUser

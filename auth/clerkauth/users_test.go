@@ -139,7 +139,7 @@ func TestOneCallLooksWhetherClerkIsBack(t *testing.T) {
 		wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 	}
 	f.clock.Advance(time.Second)
-	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultLatency, Latency: 200 * time.Millisecond})
+	f.clerk.SetLatency(200 * time.Millisecond)
 	f.clerk.ResetRequests()
 	tokens := make([]string, 20)
 	for i := range tokens {
@@ -150,7 +150,7 @@ func TestOneCallLooksWhetherClerkIsBack(t *testing.T) {
 		group.Go(func() { _, _ = f.authenticator.Authenticate(context.Background(), token) })
 	}
 	group.Wait()
-	if n := f.clerk.Requests(userRoute); n != 1 {
+	if n := f.clerk.Requests(userRoute) + f.clerk.Requests(usersRoute); n != 1 {
 		t.Errorf("%d calls when the back-off was over, want 1", n)
 	}
 }
