@@ -42,8 +42,8 @@ func TestCrowd(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := outcomes[ours]
-			t.Logf("%d of %d served, %d refusals, %d calls to Clerk", o.served, o.requests, o.refused, o.calls)
-			if o.late > tooLate {
+			t.Logf("%d of %d served, %d refusals %v, %d calls to Clerk", o.served, o.requests, o.refused, o.reasons, o.calls)
+			if len(o.missed) > 0 && o.busyMachine() {
 				t.Skipf("inconclusive: this machine is busy, a timer fired %v late", o.late)
 			}
 			for _, count := range o.missed {

@@ -194,11 +194,12 @@ func restart(ctx context.Context, sc *scene) (outcome, error) {
 	}
 	asking := repeat(sc.users, count(sc.size.restartRate, sc.size.restartLasting))
 	var wg sync.WaitGroup
+	drained := len(asking)/2 + sc.size.restartRate/2 // half a second later
 	t := sc.client.arriving(ctx, func(i int) string {
-		switch {
-		case i < len(asking)/2:
+		if i < len(asking)/2 {
 			return sc.first.url
-		case i == len(asking)/2:
+		}
+		if i == drained {
 			wg.Go(sc.first.stop)
 		}
 		return second.url

@@ -40,6 +40,7 @@ type scene struct {
 	users   []user
 	admin   user // of an organization
 
+	reasons reasons
 	first   *instance // knows scenario.known users; nil if there are none
 	running []*instance
 }
@@ -58,7 +59,7 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 			defer sc.close()
 			stop := watch()
 			outcomes[i], errs[i] = s.play(ctx, sc)
-			outcomes[i].late = stop()
+			outcomes[i].late, outcomes[i].reasons = stop(), sc.reasons.all()
 		})
 		if !s.together {
 			wg.Wait()
@@ -67,11 +68,6 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 	wg.Wait()
 	return outcomes, errors.Join(append(errs, ctx.Err())...)
 }
-
-// tooLate is a delay that other work on this machine explains and a crowd does
-// not. It is long beside the 2.5 s after which a call to Clerk counts as failed,
-// so refusals then say nothing about the backend.
-const tooLate = 500 * time.Millisecond
 
 // watch measures until stop is called how late a timer fires at worst.
 func watch() (stop func() time.Duration) {
@@ -119,13 +115,14 @@ func (s scenario) open(ctx context.Context, st stage, b backend) (*scene, error)
 		sc.client.atOnce(ctx, sc.first.url, sc.users[:s.known(st.size)], time.Minute)
 		sc.clerk.SetRateLimit(clerkLimit)
 		sc.clerk.ResetRequests()
+		sc.reasons.reset()
 	}
 	return sc, nil
 }
 
 // start starts another instance of the backend.
 func (sc *scene) start(ctx context.Context, s settings) (*instance, error) {
-	s.secretKey, s.now = secretKey, sc.now
+	s.secretKey, s.now, s.observer = secretKey, sc.now, &sc.reasons
 	if s.apiURL == "" {
 		s.apiURL = sc.clerk.URL()
 	}
