@@ -23,10 +23,10 @@ const idsPerCall = 100
 // clerkLists is what a reconciliation asks Clerk. Lists are in order of
 // creation, the oldest first.
 type clerkLists interface {
-	users(ctx context.Context, offset int) ([]userRecord, error)
+	users(ctx context.Context, limit, offset int) ([]userRecord, error)
 	usersByID(ctx context.Context, ids []string) ([]userRecord, error)
-	organizations(ctx context.Context, offset int) ([]organizationRecord, error)
-	memberships(ctx context.Context, offset int) ([]membershipRecord, error)
+	organizations(ctx context.Context, limit, offset int) ([]organizationRecord, error)
+	memberships(ctx context.Context, limit, offset int) ([]membershipRecord, error)
 	// membershipsOf lists the memberships of users, at most idsPerCall, in one
 	// organization.
 	membershipsOf(ctx context.Context, organizationID string, userIDs []string) ([]membershipRecord, error)
@@ -111,9 +111,9 @@ func (m *membershipJSON) record() membershipRecord {
 	}.clean()
 }
 
-func (c clerkAPI) users(ctx context.Context, offset int) ([]userRecord, error) {
+func (c clerkAPI) users(ctx context.Context, limit, offset int) ([]userRecord, error) {
 	var list []*userJSON
-	err := c.get(ctx, "/users", page(offset), &list)
+	err := c.get(ctx, "/users", page(limit, offset), &list)
 	return records(list, (*userJSON).record), err
 }
 
@@ -123,15 +123,15 @@ func (c clerkAPI) usersByID(ctx context.Context, ids []string) ([]userRecord, er
 	return records(list, (*userJSON).record), err
 }
 
-func (c clerkAPI) organizations(ctx context.Context, offset int) ([]organizationRecord, error) {
+func (c clerkAPI) organizations(ctx context.Context, limit, offset int) ([]organizationRecord, error) {
 	var list dataOf[organizationJSON]
-	err := c.get(ctx, "/organizations", page(offset), &list)
+	err := c.get(ctx, "/organizations", page(limit, offset), &list)
 	return records(list.Data, (*organizationJSON).record), err
 }
 
-func (c clerkAPI) memberships(ctx context.Context, offset int) ([]membershipRecord, error) {
+func (c clerkAPI) memberships(ctx context.Context, limit, offset int) ([]membershipRecord, error) {
 	var list dataOf[membershipJSON]
-	err := c.get(ctx, "/organization_memberships", page(offset), &list)
+	err := c.get(ctx, "/organization_memberships", page(limit, offset), &list)
 	return records(list.Data, (*membershipJSON).record), err
 }
 
@@ -153,8 +153,8 @@ func (c clerkAPI) organization(ctx context.Context, id string) (*organizationRec
 	return single(ctx, c, "/organizations/"+url.PathEscape(id), (*organizationJSON).record)
 }
 
-func page(offset int) url.Values {
-	return url.Values{"limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)}, "order_by": {"+created_at"}}
+func page(limit, offset int) url.Values {
+	return url.Values{"limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}, "order_by": {"+created_at"}}
 }
 
 type dataOf[T any] struct {

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -37,8 +38,9 @@ type ReconcileParams struct {
 	// DryRun reports what differs and changes nothing.
 	DryRun bool `json:"dryRun"`
 
-	settle time.Duration // 0: defaultSettle; negative: none
-	wait   func(context.Context, time.Duration) error
+	pageSize int           // 0: pageSize
+	settle   time.Duration // 0: defaultSettle; negative: none
+	wait     func(context.Context, time.Duration) error
 }
 
 // Report is what a reconciliation found.
@@ -84,6 +86,7 @@ func (s *Store) Reconcile(ctx context.Context, backend clerk.Backend, p *Reconci
 
 func (s *Store) reconcile(ctx context.Context, lists clerkLists, p *ReconcileParams) (*Report, error) {
 	r := &reconciliation{store: s, clerk: lists, params: *p}
+	r.params.pageSize = cmp.Or(r.params.pageSize, pageSize)
 	if r.params.settle == 0 {
 		r.params.settle = defaultSettle
 	}

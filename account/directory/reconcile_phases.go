@@ -241,14 +241,14 @@ func afterIDs(ids []string) place {
 
 // readPage reads the page at the run's place. It also returns the database's
 // time before Clerk was asked.
-func readPage[R record](ctx context.Context, r *reconciliation, list func(context.Context, int) ([]R, error)) (time.Time, span[R], error) {
+func readPage[R record](ctx context.Context, r *reconciliation, list func(ctx context.Context, limit, offset int) ([]R, error)) (time.Time, span[R], error) {
 	asked, err := r.now(ctx)
 	if err != nil {
 		return asked, span[R]{}, err
 	}
-	page, err := readSpan(ctx, func(ctx context.Context, offset int) ([]R, error) {
-		return ask(ctx, r, func(ctx context.Context) ([]R, error) { return list(ctx, offset) })
-	}, r.progress.Place)
+	page, err := readSpan(ctx, func(ctx context.Context, limit, offset int) ([]R, error) {
+		return ask(ctx, r, func(ctx context.Context) ([]R, error) { return list(ctx, limit, offset) })
+	}, r.params.pageSize, r.progress.Place)
 	return asked, page, err
 }
 

@@ -44,10 +44,10 @@ func (s *span[R]) last() bool { return s.to.IsZero() }
 // records are deleted the others move up, and a plain next page would leave some
 // out. So each page begins with the last record of the page before. If that is
 // not there, readSpan goes back until the pages overlap.
-func readSpan[R record](ctx context.Context, list func(context.Context, int) ([]R, error), from place) (span[R], error) {
+func readSpan[R record](ctx context.Context, list func(ctx context.Context, limit, offset int) ([]R, error), limit int, from place) (span[R], error) {
 	offset := max(from.Offset-1, 0)
 	for back := 1; ; back *= 2 {
-		records, err := list(ctx, offset)
+		records, err := list(ctx, limit, offset)
 		if err != nil {
 			return span[R]{}, err
 		}
@@ -61,7 +61,7 @@ func readSpan[R record](ctx context.Context, list func(context.Context, int) ([]
 			s.next = place{ID: id, Created: created, Offset: offset + len(records)}
 			s.to = created
 		}
-		if len(records) < pageSize {
+		if len(records) < limit {
 			s.to = time.Time{}
 		}
 		return s, nil
