@@ -19,6 +19,9 @@ type model struct {
 	now    time.Time
 	made   int // numbers ids
 
+	// Few users and organizations meet again and again.
+	maxUsers, maxOrganizations int
+
 	userOf         map[string]userRecord
 	organizationOf map[string]organizationRecord
 	membershipOf   map[string]membershipRecord
@@ -35,6 +38,7 @@ type model struct {
 func newModel(random *rand.Rand) *model {
 	return &model{
 		random: random, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		maxUsers: 1 + random.IntN(8), maxOrganizations: 1 + random.IntN(3),
 		userOf: map[string]userRecord{}, organizationOf: map[string]organizationRecord{},
 		membershipOf: map[string]membershipRecord{}, versions: map[string]userRecord{}, between: func() {},
 	}
@@ -65,43 +69,34 @@ func pick[V any](random *rand.Rand, all map[string]V) string {
 
 // change does one random thing in Clerk.
 func (m *model) change() {
-	switch user, organization, membership := pick(m.random, m.userOf), pick(m.random, m.organizationOf), pick(m.random, m.membershipOf); m.random.IntN(13) {
-	case 0, 1:
+	user, organization, membership := pick(m.random, m.userOf), pick(m.random, m.organizationOf), pick(m.random, m.membershipOf)
+	switch kind := m.random.IntN(16); {
+	case len(m.userOf) == 0, kind < 2 && len(m.userOf) < m.maxUsers:
 		now := m.tick()
 		m.storeUser(clerkevent.UserCreated, userRecord{ID: m.id("user"), CreatedAt: &now})
-	case 2, 3, 4:
-		if user != "" {
-			m.tick()
-			m.storeUser(clerkevent.UserUpdated, m.userOf[user])
-		}
-	case 5:
+	case kind < 5:
+		m.tick()
+		m.storeUser(clerkevent.UserUpdated, m.userOf[user])
+	case kind == 5:
 		m.deleteUser(user)
-	case 6:
+	case len(m.organizationOf) == 0, kind == 6 && len(m.organizationOf) < m.maxOrganizations:
 		now := m.tick()
 		m.storeOrganization(clerkevent.OrganizationCreated, organizationRecord{ID: m.id("org"), CreatedAt: &now})
-	case 7:
-		if organization != "" {
-			m.tick()
-			m.storeOrganization(clerkevent.OrganizationUpdated, m.organizationOf[organization])
-		}
-	case 8:
-		if m.random.IntN(3) == 0 {
-			m.deleteOrganization(organization)
-		}
-	case 9, 10:
+	case kind == 7:
+		m.tick()
+		m.storeOrganization(clerkevent.OrganizationUpdated, m.organizationOf[organization])
+	case kind == 8 && m.random.IntN(3) == 0:
+		m.deleteOrganization(organization)
+	case membership == "", kind < 12:
 		m.join(organization, user)
-	case 11:
-		if membership != "" {
-			r := m.membershipOf[membership]
-			r.UpdatedAt, r.Role = m.tick(), fmt.Sprintf("org:role_%d", m.random.IntN(3))
-			m.storeMembership(clerkevent.MembershipUpdated, r)
-		}
-	case 12:
-		if membership != "" {
-			m.tick()
-			m.emitMembership(clerkevent.MembershipDeleted, m.membershipOf[membership])
-			delete(m.membershipOf, membership)
-		}
+	case kind == 12:
+		r := m.membershipOf[membership]
+		r.UpdatedAt, r.Role = m.tick(), fmt.Sprintf("org:role_%d", m.random.IntN(3))
+		m.storeMembership(clerkevent.MembershipUpdated, r)
+	default:
+		m.tick()
+		m.emitMembership(clerkevent.MembershipDeleted, m.membershipOf[membership])
+		delete(m.membershipOf, membership)
 	}
 }
 
@@ -123,9 +118,6 @@ func versionKey(id string, at time.Time) string { return id + at.UTC().Format(ti
 
 // deleteUser also ends memberships, of which Clerk sends no events.
 func (m *model) deleteUser(id string) {
-	if id == "" {
-		return
-	}
 	m.tick()
 	delete(m.userOf, id)
 	m.deleted = append(m.deleted, id)
@@ -142,9 +134,6 @@ func (m *model) storeOrganization(eventType clerkevent.Type, r organizationRecor
 }
 
 func (m *model) deleteOrganization(id string) {
-	if id == "" {
-		return
-	}
 	m.tick()
 	delete(m.organizationOf, id)
 	maps.DeleteFunc(m.membershipOf, func(_ string, r membershipRecord) bool { return r.OrganizationID == id })
@@ -156,9 +145,6 @@ func (m *model) join(organization, user string) {
 		if r.OrganizationID == organization && r.UserID == user {
 			return
 		}
-	}
-	if organization == "" || user == "" {
-		return
 	}
 	now := m.tick()
 	m.storeMembership(clerkevent.MembershipCreated, membershipRecord{

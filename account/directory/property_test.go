@@ -118,7 +118,7 @@ func (h *history) play() {
 		DELETE FROM memberships; DELETE FROM settings; DELETE FROM events; DELETE FROM reconciliation;
 		DELETE FROM users; DELETE FROM organizations; COMMIT`)
 	random := h.model.random
-	for range 10 + random.IntN(30) {
+	for step := range 20 + random.IntN(60) {
 		switch random.IntN(10) {
 		case 0, 1, 2, 3:
 			h.model.change()
@@ -131,7 +131,9 @@ func (h *history) play() {
 				h.reconcileMeanwhile(ctx)
 			}
 		}
-		h.compareVersions(ctx)
+		if step%5 == 0 {
+			h.compareVersions(ctx)
+		}
 	}
 	h.reconcileWhole(ctx)
 	h.compare(ctx)
