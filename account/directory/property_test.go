@@ -136,6 +136,7 @@ func (h *history) play() {
 		}
 	}
 	h.reconcileWhole(ctx)
+	h.compareVersions(ctx)
 	h.compare(ctx)
 }
 
@@ -229,6 +230,9 @@ func (h *history) reconcileWhole(ctx context.Context) {
 
 // compareVersions compares the rows of users with what Clerk once said of them.
 func (h *history) compareVersions(ctx context.Context) {
+	if found := read[struct{ Text string }](h, ctx, inconsistencies); len(found) > 0 {
+		h.fatal(found)
+	}
 	for _, row := range h.readUsers(ctx) {
 		if row.UpdatedAt.IsZero() {
 			continue // of a first request, or a tombstone
@@ -239,6 +243,21 @@ func (h *history) compareVersions(ctx context.Context) {
 		}
 	}
 }
+
+// inconsistencies are rows that must never be there.
+const inconsistencies = `
+	SELECT 'a member who is deleted: ' || m.id FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.deleted_at IS NOT NULL
+	UNION ALL
+	SELECT 'a member of what is deleted: ' || m.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
+	WHERE o.deleted_at IS NOT NULL
+	UNION ALL
+	SELECT 'a wrong number of members: ' || o.id FROM organizations o
+	WHERE members <> (SELECT count(*) FROM memberships WHERE organization_id = o.id AND deleted_at IS NULL)
+	UNION ALL
+	SELECT 'personal data of a deleted user: ' || id FROM users WHERE deleted_at IS NOT NULL
+		AND (primary_email, username, first_name, last_name, external_id) <> ('', '', '', '', '')
+	UNION ALL
+	SELECT 'settings of a deleted user: ' || id FROM users JOIN settings ON user_id = id WHERE deleted_at IS NOT NULL`
 
 // compare compares the tables with Clerk.
 func (h *history) compare(ctx context.Context) {
@@ -282,12 +301,6 @@ func (h *history) compare(ctx context.Context) {
 	slices.SortFunc(got, byID)
 	if !slices.Equal(got, want) {
 		h.fatal("organizations:", got, "Clerk:", want)
-	}
-	personal := read[struct{ ID string }](h, ctx, `
-		SELECT id FROM users WHERE deleted_at IS NOT NULL AND (primary_email, username, first_name, last_name, external_id) <> ('', '', '', '', '')
-		UNION ALL SELECT user_id FROM settings JOIN users ON id = user_id WHERE deleted_at IS NOT NULL`)
-	if len(personal) > 0 {
-		h.fatal("personal data of deleted users:", personal)
 	}
 }
 

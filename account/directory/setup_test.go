@@ -70,3 +70,5 @@ func codeOf(err error) errs.ErrCode {
 	}
 	return errs.Unknown
 }
+
+const unavailable = errs.Unavailable
