@@ -27,6 +27,7 @@
 //	POST   /v1/organizations
 //	GET    /v1/organizations/{id}
 //	GET    /v1/organizations/{id}/memberships           role, user_id
+//	GET    /v1/organization_memberships                 role, user_id
 //	POST   /v1/organizations/{id}/memberships
 //	PATCH  /v1/organizations/{id}/memberships/{user_id}
 //	DELETE /v1/organizations/{id}/memberships/{user_id}

@@ -82,6 +82,7 @@ func (s *Server) registerRoutes() {
 		{"POST /v1/organizations", with(s.createOrganization)},
 		{"GET /v1/organizations/{id}", s.getOrganization},
 		{"GET /v1/organizations/{id}/memberships", s.listMemberships},
+		{"GET /v1/organization_memberships", s.listAllMemberships},
 		{"POST /v1/organizations/{id}/memberships", with(s.createMembership)},
 		{"PATCH /v1/organizations/{id}/memberships/{user_id}", with(s.updateMembership)},
 		{"DELETE /v1/organizations/{id}/memberships/{user_id}", s.deleteMembership},
