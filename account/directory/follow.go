@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"encore.app/auth/clerkauth"
 )
 
 const (
@@ -15,18 +17,10 @@ const (
 	learnSince = 5 * time.Minute
 )
 
-// UserRecord is what Clerk said of a user.
-type UserRecord struct {
-	ID, PrimaryEmail string
-	EmailVerified    bool
-	Banned           bool
-	UpdatedAt        time.Time
-}
-
 // Target is told of users and sessions that changed. Its methods may be called
 // twice, late and in any order.
 type Target interface {
-	UserUpdated(context.Context, *UserRecord) error
+	UserUpdated(context.Context, *clerkauth.UserRecord) error
 	UserDeleted(ctx context.Context, userID string, at time.Time) error
 	SessionEnded(ctx context.Context, sessionID string, at time.Time) error
 }
@@ -72,7 +66,7 @@ type occurrence struct {
 	sessionID   *string
 	at          *time.Time
 	unfinished  bool // whether its transaction is not older than the oldest
-	user        UserRecord
+	user        clerkauth.UserRecord
 	userUpdated *time.Time
 	userDeleted *time.Time
 }
