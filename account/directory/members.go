@@ -195,8 +195,9 @@ func parsePosition(s string) (position, error) {
 	}
 	microseconds, id, _ := strings.Cut(string(decoded), ".")
 	created, err := strconv.ParseInt(microseconds, 10, 64)
-	if err != nil || id == "" || storable(id) != id {
+	at := time.UnixMicro(created)
+	if err != nil || id == "" || storable(id) != id || at.Year() < 1 || at.Year() > 9999 {
 		return position{}, errors.New("not a position")
 	}
-	return position{time.UnixMicro(created), id}, nil
+	return position{at, id}, nil
 }
