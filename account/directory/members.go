@@ -130,13 +130,14 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 	}
 	var m Member
 	var at position
-	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.created, &at.id}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.created}, func() error {
 		if len(page.Members) == q.limit { // one more was asked for, to know whether there is a next page
 			return nil
 		}
 		found := m
 		page.Members = append(page.Members, &found)
 		if len(page.Members) == q.limit {
+			at.userID = m.UserID
 			page.Next = at.String()
 		}
 		return nil
@@ -156,12 +157,12 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 func (q *membersQuery) statement(organizationID string) (string, []any) {
 	args := []any{pgx.QueryExecModeExec, organizationID, q.limit + 1, q.offset}
 	statement := `
-		SELECT m.user_id, m.role, coalesce(nullif(u.primary_email, ''), u.username), u.first_name, u.last_name, m.created_at, m.id
+		SELECT m.user_id, m.role, coalesce(nullif(u.primary_email, ''), u.username), u.first_name, u.last_name, m.created_at
 		FROM memberships m JOIN users u ON u.id = m.user_id AND u.deleted_at IS NULL
 		WHERE m.organization_id = $1 AND m.deleted_at IS NULL`
-	if q.after.id != "" {
-		args = append(args, q.after.created, q.after.id)
-		statement += " AND (m.created_at, m.id) > ($4, $5)"
+	if q.after.userID != "" {
+		args = append(args, q.after.created, q.after.userID)
+		statement += " AND (m.created_at, m.user_id) > ($4, $5)"
 	}
 	for _, word := range q.words {
 		args = append(args, prefixPattern(word))
@@ -169,7 +170,7 @@ func (q *membersQuery) statement(organizationID string) (string, []any) {
 		statement += fmt.Sprintf(` AND (lower(u.primary_email) LIKE lower($%d::text) OR lower(u.username) LIKE lower($%d::text)
 			OR lower(u.first_name) LIKE lower($%d::text) OR lower(u.last_name) LIKE lower($%d::text))`, n, n, n, n)
 	}
-	return statement + " ORDER BY m.created_at, m.id LIMIT $2 OFFSET $3", args
+	return statement + " ORDER BY m.created_at, m.user_id LIMIT $2 OFFSET $3", args
 }
 
 // prefixPattern returns the LIKE pattern for texts that begin with the word.
@@ -180,12 +181,12 @@ func prefixPattern(word string) string {
 // position is a place in the list of members.
 type position struct {
 	created time.Time
-	id      string
+	userID  string
 }
 
 // String returns the position for a client, to whom it means nothing.
 func (p position) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.created.UnixMicro(), 10) + "." + p.id))
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.created.UnixMicro(), 10) + "." + p.userID))
 }
 
 func parsePosition(s string) (position, error) {

@@ -60,7 +60,7 @@ CREATE TABLE memberships (
 
 CREATE UNIQUE INDEX memberships_live ON memberships (organization_id, user_id) WHERE deleted_at IS NULL;
 CREATE INDEX memberships_user ON memberships (user_id);
-CREATE INDEX memberships_pages ON memberships (organization_id, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX memberships_pages ON memberships (organization_id, created_at, user_id) WHERE deleted_at IS NULL;
 CREATE INDEX memberships_created_at ON memberships (created_at) WHERE deleted_at IS NULL;
 
 -- What belongs to this application.
