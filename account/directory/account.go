@@ -56,17 +56,19 @@ func (s *Store) account(ctx context.Context, caller *clerkauth.Caller) (*Account
 	return account, err
 }
 
+const accountStatement = `
+	SELECT u.primary_email, u.email_verified, u.username, u.first_name, u.last_name,
+		u.updated_at IS NOT NULL, u.deleted_at IS NOT NULL,
+		coalesce(s.version, 0), coalesce(s.display_name, ''), coalesce(s.locale, ''), coalesce(s.time_zone, ''),
+		coalesce(s.theme, $2)
+	FROM users u LEFT JOIN settings s ON s.user_id = u.id WHERE u.id = $1`
+
 // findAccount returns nil for a user who is not known, and reports whether Clerk
 // has described the user.
 func (s *Store) findAccount(ctx context.Context, userID string) (account *Account, described bool, err error) {
 	a := Account{UserID: userID}
 	var deleted bool
-	err = s.pool.QueryRow(ctx, `
-		SELECT u.primary_email, u.email_verified, u.username, u.first_name, u.last_name,
-			u.updated_at IS NOT NULL, u.deleted_at IS NOT NULL,
-			coalesce(s.version, 0), coalesce(s.display_name, ''), coalesce(s.locale, ''), coalesce(s.time_zone, ''),
-			coalesce(s.theme, $2)
-		FROM users u LEFT JOIN settings s ON s.user_id = u.id WHERE u.id = $1`, userID, defaultTheme).Scan(
+	err = s.pool.QueryRow(ctx, accountStatement, userID, defaultTheme).Scan(
 		&a.Email, &a.EmailVerified, &a.Username, &a.FirstName, &a.LastName, &described, &deleted,
 		&a.Settings.Version, &a.Settings.DisplayName, &a.Settings.Locale, &a.Settings.TimeZone, &a.Settings.Theme)
 	switch {

@@ -1,14 +1,8 @@
 package directory
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
 	"encore.dev/beta/errs"
 	"github.com/jackc/pgx/v5"
@@ -20,12 +14,8 @@ import (
 const (
 	defaultLimit = 10
 	maxLimit     = 100
-	// maxOffset bounds the rows that the database reads only to skip them. Who
-	// wants to see more members goes from page to page with After.
-	maxOffset = 10_000
-	// maxQueryLength and maxQueryWords bound what a search costs.
-	maxQueryLength = 100
-	maxQueryWords  = 4
+	// maxOffset bounds the rows that the database reads only to skip them.
+	maxOffset = 1000
 )
 
 // ToListMembers is what [Store.Members] requires of its caller.
@@ -37,16 +27,19 @@ var ToListMembers = []clerkauth.Requirement{clerkauth.Role("org:admin")}
 type MembersParams struct {
 	// Limit is the most members to list, from 1 to 100. The default is 10.
 	Limit string `query:"limit"`
-	// Offset is the number of members to skip, at most 10,000. The default is 0.
+	// Offset is the number of members to skip, at most 1,000. The default is 0.
 	Offset string `query:"offset"`
 	// After is Next of the page before. It takes the place of Offset.
 	After string `query:"after"`
 	// Q searches for members by the beginning of their email address, username,
-	// first or last name. Each of up to four words has to be found.
+	// first or last name. Each of up to four words has to be found. It goes with
+	// After, not with Offset.
 	Q string `query:"q" encore:"sensitive"`
 }
 
-// Members is a page of members, the oldest first.
+// Members is a page of members, the oldest first. In a large organization, the
+// page of a search may be short or empty and have a next one all the same: what
+// one request costs is bounded.
 type Members struct {
 	Members []*Member `json:"members"`
 	// Total is the number of members of the organization, whatever is searched.
@@ -81,35 +74,6 @@ func (s *Store) Members(ctx context.Context, caller *clerkauth.Caller, p *Member
 	return page, err
 }
 
-// membersQuery is [MembersParams], understood.
-type membersQuery struct {
-	limit, offset int
-	words         []string
-	after         position
-}
-
-func (p *MembersParams) parse() (membersQuery, error) {
-	var q membersQuery
-	var limitErr, offsetErr, afterErr error
-	q.limit, limitErr = strconv.Atoi(cmp.Or(p.Limit, strconv.Itoa(defaultLimit)))
-	q.offset, offsetErr = strconv.Atoi(cmp.Or(p.Offset, "0"))
-	if limitErr != nil || offsetErr != nil || q.limit < 1 || q.limit > maxLimit || q.offset < 0 {
-		return q, invalid("limit must be from 1 to 100, and offset 0 or more")
-	}
-	if q.offset > maxOffset {
-		return q, invalid("offset must be at most 10000: use after")
-	}
-	if p.After != "" {
-		if q.after, afterErr = parsePosition(p.After); afterErr != nil || q.offset != 0 {
-			return q, invalid("after must be next of the page before, without offset")
-		}
-	}
-	if q.words = strings.Fields(storable(p.Q)); len(p.Q) > maxQueryLength || len(q.words) > maxQueryWords {
-		return q, invalid("q must be at most 100 bytes and 4 words")
-	}
-	return q, nil
-}
-
 func (s *Store) members(ctx context.Context, organizationID string, q membersQuery) (*Members, error) {
 	page := &Members{Members: make([]*Member, 0, q.limit)}
 	var deleted bool
@@ -123,82 +87,31 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 	case deleted:
 		return nil, &errs.Error{Code: errs.NotFound, Message: "no such organization"}
 	}
-	statement, args := q.statement(organizationID)
+	statement, args, err := s.membersStatement(ctx, organizationID, page.Total, &q)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := s.pool.Query(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
 	var m Member
 	var at position
-	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.created}, func() error {
-		if len(page.Members) == q.limit { // one more was asked for, to know whether there is a next page
+	var lastRead, matches bool
+	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.created, &lastRead, &matches}, func() error {
+		switch at.userID = m.UserID; {
+		case matches && len(page.Members) == q.limit: // there is one more
+			page.Next = q.after.String()
 			return nil
+		case matches:
+			found := m
+			page.Members = append(page.Members, &found)
 		}
-		found := m
-		page.Members = append(page.Members, &found)
-		if len(page.Members) == q.limit {
-			at.userID = m.UserID
+		q.after = at
+		if lastRead {
 			page.Next = at.String()
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if rows.CommandTag().RowsAffected() <= int64(q.limit) {
-		page.Next = ""
-	}
-	return page, nil
-}
-
-// statement returns the query for a page. It is planned each time for its very
-// values (QueryExecModeExec): whether the index of pages or an index of names
-// is faster depends on the words.
-func (q *membersQuery) statement(organizationID string) (string, []any) {
-	args := []any{pgx.QueryExecModeExec, organizationID, q.limit + 1, q.offset}
-	statement := `
-		SELECT m.user_id, m.role, coalesce(nullif(u.primary_email, ''), u.username), u.first_name, u.last_name, m.created_at
-		FROM memberships m JOIN users u ON u.id = m.user_id AND u.deleted_at IS NULL
-		WHERE m.organization_id = $1 AND m.deleted_at IS NULL`
-	if q.after.userID != "" {
-		args = append(args, q.after.created, q.after.userID)
-		statement += " AND (m.created_at, m.user_id) > ($4, $5)"
-	}
-	for _, word := range q.words {
-		args = append(args, prefixPattern(word))
-		n := len(args) - 1
-		statement += fmt.Sprintf(` AND (lower(u.primary_email) LIKE lower($%d::text) OR lower(u.username) LIKE lower($%d::text)
-			OR lower(u.first_name) LIKE lower($%d::text) OR lower(u.last_name) LIKE lower($%d::text))`, n, n, n, n)
-	}
-	return statement + " ORDER BY m.created_at, m.user_id LIMIT $2 OFFSET $3", args
-}
-
-// prefixPattern returns the LIKE pattern for texts that begin with the word.
-func prefixPattern(word string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(word) + "%"
-}
-
-// position is a place in the list of members.
-type position struct {
-	created time.Time
-	userID  string
-}
-
-// String returns the position for a client, to whom it means nothing.
-func (p position) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.created.UnixMicro(), 10) + "." + p.userID))
-}
-
-func parsePosition(s string) (position, error) {
-	decoded, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(decoded) > maxQueryLength {
-		return position{}, errors.New("not a position")
-	}
-	microseconds, id, _ := strings.Cut(string(decoded), ".")
-	created, err := strconv.ParseInt(microseconds, 10, 64)
-	at := time.UnixMicro(created)
-	if err != nil || id == "" || storable(id) != id || at.Year() < 1 || at.Year() > 9999 {
-		return position{}, errors.New("not a position")
-	}
-	return position{at, id}, nil
+	return page, err
 }

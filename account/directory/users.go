@@ -36,6 +36,12 @@ type Users struct {
 	Users []*User `json:"users"`
 }
 
+const usersStatement = `
+	SELECT u.id, u.primary_email, u.email_verified, u.username, u.first_name, u.last_name, u.external_id, u.banned,
+		coalesce(s.display_name, '')
+	FROM users u LEFT JOIN settings s ON s.user_id = u.id
+	WHERE u.id = ANY($1) AND u.deleted_at IS NULL ORDER BY u.id`
+
 // Users returns the users of the ids, in order of the ids. Users who are not
 // known or deleted are left out.
 func (s *Store) Users(ctx context.Context, p *UserIDs) (*Users, error) {
@@ -48,11 +54,7 @@ func (s *Store) Users(ctx context.Context, p *UserIDs) (*Users, error) {
 	}
 	users := &Users{Users: make([]*User, 0, len(ids))}
 	err := s.use(ctx, requestTimeout, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, `
-			SELECT u.id, u.primary_email, u.email_verified, u.username, u.first_name, u.last_name, u.external_id, u.banned,
-				coalesce(s.display_name, '')
-			FROM users u LEFT JOIN settings s ON s.user_id = u.id
-			WHERE u.id = ANY($1) AND u.deleted_at IS NULL ORDER BY u.id`, ids)
+		rows, err := s.pool.Query(ctx, usersStatement, ids)
 		if err != nil {
 			return err
 		}
