@@ -2,8 +2,10 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"encore.dev/beta/errs"
 	"github.com/jackc/pgx/v5"
 
 	"encore.app/webhooks/clerkevent"
@@ -17,11 +19,19 @@ const eventsKept = 7 * 24 * time.Hour
 // Apply stores what an event says. It is safe at any time, in any order and any
 // number of times: in one transaction it remembers the event's id and stores the
 // record by the rule of this package. After an error nothing of it is stored,
-// and the event has to come again.
+// and the event has to come again. Without a database (a nil Store) there is
+// nothing to do. The error is not for a client.
 func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
-	return s.use(ctx, writeTimeout, func(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	err := s.use(ctx, writeTimeout, func(ctx context.Context) error {
 		return s.transact(ctx, func(tx pgx.Tx) error { return apply(ctx, tx, e) })
 	})
+	if forClient, ok := err.(*errs.Error); ok {
+		return errors.New(forClient.Message) // its own methods need Encore's runtime
+	}
+	return err
 }
 
 func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {

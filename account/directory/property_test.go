@@ -210,7 +210,7 @@ func (h *history) reconcileMeanwhile(ctx context.Context) {
 }
 
 func (h *history) reconcile(ctx context.Context) error {
-	_, err := h.s.reconcile(ctx, h.model, &ReconcileParams{pageSize: 2 + h.model.random.IntN(5), settle: -1})
+	_, err := h.s.reconcile(ctx, h.model, false, pace{pageSize: 2 + h.model.random.IntN(5), wait: wait})
 	return err
 }
 

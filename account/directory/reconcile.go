@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -37,11 +36,16 @@ const (
 type ReconcileParams struct {
 	// DryRun reports what differs and changes nothing.
 	DryRun bool `json:"dryRun"`
+}
 
-	pageSize int           // 0: pageSize
-	settle   time.Duration // 0: defaultSettle; negative: none
+// pace is how a reconciliation asks Clerk; tests have their own.
+type pace struct {
+	pageSize int
+	settle   time.Duration
 	wait     func(context.Context, time.Duration) error
 }
+
+var usualPace = pace{pageSize: pageSize, settle: defaultSettle, wait: wait}
 
 // Report is what a reconciliation found.
 type Report struct {
@@ -81,23 +85,16 @@ func (d *Difference) add(listed int, c changes) {
 // and waits where the budget under Clerk's rate limit has nothing left. If it
 // ends early, the next call goes on from the last page that was stored.
 func (s *Store) Reconcile(ctx context.Context, backend clerk.Backend, p *ReconcileParams) (*Report, error) {
-	return s.reconcile(ctx, clerkAPI{backend}, p)
+	return s.reconcile(ctx, clerkAPI{backend}, p.DryRun, usualPace)
 }
 
-func (s *Store) reconcile(ctx context.Context, lists clerkLists, p *ReconcileParams) (*Report, error) {
-	r := &reconciliation{store: s, clerk: lists, params: *p}
-	r.params.pageSize = cmp.Or(r.params.pageSize, pageSize)
-	if r.params.settle == 0 {
-		r.params.settle = defaultSettle
-	}
-	if r.params.wait == nil {
-		r.params.wait = wait
-	}
+func (s *Store) reconcile(ctx context.Context, lists clerkLists, dryRun bool, pace pace) (*Report, error) {
+	r := &reconciliation{store: s, clerk: lists, dryRun: dryRun, pace: pace}
 	err := s.use(ctx, writeTimeout, func(ctx context.Context) error { return nil }) // the schema is in place
 	if err != nil {
 		return nil, err
 	}
-	if p.DryRun {
+	if dryRun {
 		err = r.run(ctx)
 	} else {
 		err = s.alone(ctx, func() error {
@@ -111,7 +108,7 @@ func (s *Store) reconcile(ctx context.Context, lists clerkLists, p *ReconcilePar
 		return nil, s.answerReconcile(ctx, err)
 	}
 	report := r.progress.Report
-	report.DryRun = p.DryRun
+	report.DryRun = dryRun
 	for _, d := range []*Difference{&report.Users, &report.Organizations, &report.Memberships} {
 		d.IDs = append([]string{}, d.IDs...) // never null
 	}
@@ -163,7 +160,8 @@ func (s *Store) alone(ctx context.Context, work func() error) error {
 type reconciliation struct {
 	store    *Store
 	clerk    clerkLists
-	params   ReconcileParams
+	dryRun   bool
+	pace     pace
 	number   int64 // of the run
 	progress progress
 }
@@ -233,7 +231,7 @@ func (r *reconciliation) save(ctx context.Context, next place, last bool, work f
 		if err := work(ctx, tx, &after.Report); err != nil {
 			return err
 		}
-		if r.params.DryRun {
+		if r.dryRun {
 			return errDryRun
 		}
 		finished := after.Phase == lastPhase
@@ -275,7 +273,7 @@ func ask[T any](ctx context.Context, r *reconciliation, call func(context.Contex
 		if err == nil || failures == maxFailures || !errors.As(err, &ofClerk) || ofClerk.Kind != clerkauth.Unavailable {
 			return answer, err
 		}
-		if err := r.params.wait(ctx, delay); err != nil {
+		if err := r.pace.wait(ctx, delay); err != nil {
 			return answer, err
 		}
 		delay = min(2*delay, maxWait)

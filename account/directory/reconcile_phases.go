@@ -228,7 +228,7 @@ func (r *reconciliation) undescribed(ctx context.Context, table string) (asked t
 	ids, err = collect[string](ctx, r.store.pool, `
 		SELECT id FROM `+table+`
 		WHERE updated_at IS NULL AND deleted_at IS NULL AND id > $1 AND stored_at <= $2
-		ORDER BY id LIMIT $3`, r.progress.Place.ID, asked.Add(-r.settle()), idsPerCall)
+		ORDER BY id LIMIT $3`, r.progress.Place.ID, asked.Add(-r.pace.settle), idsPerCall)
 	return asked, ids, err
 }
 
@@ -248,7 +248,7 @@ func readPage[R record](ctx context.Context, r *reconciliation, list func(ctx co
 	}
 	page, err := readSpan(ctx, func(ctx context.Context, limit, offset int) ([]R, error) {
 		return ask(ctx, r, func(ctx context.Context) ([]R, error) { return list(ctx, limit, offset) })
-	}, r.params.pageSize, r.progress.Place)
+	}, r.pace.pageSize, r.progress.Place)
 	return asked, page, err
 }
 
@@ -258,15 +258,13 @@ func missingIn[R record](ctx context.Context, r *reconciliation, table string, a
 	statement := `
 		SELECT id FROM ` + table + `
 		WHERE deleted_at IS NULL AND stored_at <= $1 AND created_at >= $2 AND id <> ALL($3)`
-	args := []any{asked.Add(-r.settle()), page.from, idsOf(page.records)}
+	args := []any{asked.Add(-r.pace.settle), page.from, idsOf(page.records)}
 	if !page.last() {
 		statement += " AND created_at <= $4"
 		args = append(args, page.to)
 	}
 	return collect[string](ctx, r.store.pool, statement, args...)
 }
-
-func (r *reconciliation) settle() time.Duration { return max(r.params.settle, 0) }
 
 func countDeleted(ctx context.Context, tx pgx.Tx, table string, ids []string, before int) (int, error) {
 	var n int

@@ -46,11 +46,10 @@ func TestReconcileWithClerk(t *testing.T) {
 	s, _ := newStore(t, nil)
 	execute(t, s, guards)
 	ctx := t.Context()
-	now := &ReconcileParams{settle: -1}
-	dry := &ReconcileParams{settle: -1, DryRun: true}
-	reconcile := func(p *ReconcileParams) string {
+	now := pace{pageSize: pageSize, wait: wait}
+	reconcile := func(dryRun bool, pace pace) string {
 		t.Helper()
-		r := must[*Report](t)(s.Reconcile(ctx, backend, p))
+		r := must[*Report](t)(s.reconcile(ctx, clerkAPI{backend}, dryRun, pace))
 		var parts []string
 		for _, d := range []Difference{r.Users, r.Organizations, r.Memberships} {
 			parts = append(parts, fmt.Sprintf("+%d ~%d -%d", d.Added, d.Changed, d.Deleted))
@@ -65,10 +64,10 @@ func TestReconcileWithClerk(t *testing.T) {
 	}
 
 	const first = "+4 ~0 -0, +1 ~0 -0, +2 ~0 -0"
-	expect("a dry run", reconcile(dry), first)
-	expect("another dry run", reconcile(dry), first)
-	expect("the first", reconcile(now), first)
-	expect("the second", reconcile(now), "+0 ~0 -0, +0 ~0 -0, +0 ~0 -0")
+	expect("a dry run", reconcile(true, now), first)
+	expect("another dry run", reconcile(true, now), first)
+	expect("the first", reconcile(false, now), first)
+	expect("the second", reconcile(false, now), "+0 ~0 -0, +0 ~0 -0, +0 ~0 -0")
 	page := must[*Members](t)(s.Members(ctx, adminOf("org_analytical"), &MembersParams{}))
 	if page.Total != 2 || *page.Members[0] != (Member{UserID: "user_ada", Role: "org:admin", Identifier: "ada@example.com", FirstName: "Ada", LastName: "Lovelace"}) {
 		t.Errorf("%+v %+v", page, page.Members[0])
@@ -94,8 +93,8 @@ func TestReconcileWithClerk(t *testing.T) {
 	for _, id := range []string{added.ID, "user_gone"} {
 		must[*Account](t)(s.Account(ctx, &clerkauth.Caller{UserID: id}))
 	}
-	expect("settling", reconcile(&ReconcileParams{}), "+0 ~2 -0, +0 ~0 -0, +1 ~0 -0") // rows of this minute are not deleted yet
-	expect("at last", reconcile(now), "+0 ~0 -2, +0 ~0 -0, +0 ~0 -1")
+	expect("settling", reconcile(false, usualPace), "+0 ~2 -0, +0 ~0 -0, +1 ~0 -0") // rows of this minute are not deleted yet
+	expect("at last", reconcile(false, now), "+0 ~0 -2, +0 ~0 -0, +0 ~0 -1")
 	h.expect(t, f, "user_grace banned", "user_new ", "user_noemail deleted", "user_gone deleted")
 
 	if err := clerk.DeleteOrganization("org_analytical"); err != nil {
@@ -104,7 +103,7 @@ func TestReconcileWithClerk(t *testing.T) {
 	if err := s.Erase(ctx, "user_ada"); err != nil {
 		t.Fatal(codeOf(err))
 	}
-	report := must[*Report](t)(s.Reconcile(ctx, backend, now))
+	report := must[*Report](t)(s.reconcile(ctx, clerkAPI{backend}, false, now))
 	if report.Organizations.Deleted != 1 || report.Users.DeletedHere != 1 || report.Users.Added+report.Users.Changed > 0 {
 		t.Errorf("%+v", report)
 	}
@@ -120,10 +119,10 @@ func TestReconcileGoesOn(t *testing.T) {
 	for m.maxUsers = 20; len(m.userOf) < 20; {
 		m.change()
 	}
-	params := &ReconcileParams{pageSize: 3, settle: -1, wait: func(context.Context, time.Duration) error { return nil }}
+	quick := pace{pageSize: 3, wait: func(context.Context, time.Duration) error { return nil }}
 	clerk := &failing{model: m, after: 4}
 	log.expects.Store(true)
-	if _, err := s.reconcile(t.Context(), clerk, params); codeOf(err) != errs.Unavailable {
+	if _, err := s.reconcile(t.Context(), clerk, false, quick); codeOf(err) != errs.Unavailable {
 		t.Fatal(codeOf(err))
 	}
 	if clerk.failures != maxFailures {
@@ -131,7 +130,7 @@ func TestReconcileGoesOn(t *testing.T) {
 	}
 	before := m.calls
 	clerk.after = 1 << 30
-	report := must[*Report](t)(s.reconcile(t.Context(), clerk, params))
+	report := must[*Report](t)(s.reconcile(t.Context(), clerk, false, quick))
 	if report.Users.Listed < 20 || report.Users.Added != len(m.userOf) {
 		t.Errorf("%+v", report.Users)
 	}
@@ -163,14 +162,14 @@ func TestOneReconciliationAtATime(t *testing.T) {
 	begun := 0
 	m.between = func() {
 		begun++
-		if _, err := s.reconcile(t.Context(), other, &ReconcileParams{}); codeOf(err) != errs.Aborted {
+		if _, err := s.reconcile(t.Context(), other, false, usualPace); codeOf(err) != errs.Aborted {
 			t.Error(codeOf(err))
 		}
-		if _, err := s.reconcile(t.Context(), other, &ReconcileParams{DryRun: true}); err != nil {
+		if _, err := s.reconcile(t.Context(), other, true, usualPace); err != nil {
 			t.Error(codeOf(err))
 		}
 	}
-	must[*Report](t)(s.reconcile(t.Context(), m, &ReconcileParams{}))
+	must[*Report](t)(s.reconcile(t.Context(), m, false, usualPace))
 	if begun == 0 {
 		t.Error("none was begun")
 	}
@@ -181,7 +180,7 @@ func TestOneReconciliationAtATime(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	m.between = cancel
-	if _, err := s.reconcile(ctx, m, &ReconcileParams{}); codeOf(err) != errs.Canceled {
+	if _, err := s.reconcile(ctx, m, false, usualPace); codeOf(err) != errs.Canceled {
 		t.Error(codeOf(err))
 	}
 }

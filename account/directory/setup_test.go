@@ -70,5 +70,3 @@ func codeOf(err error) errs.ErrCode {
 	}
 	return errs.Unknown
 }
-
-const unavailable = errs.Unavailable
