@@ -4,11 +4,13 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"time"
 
+	"encore.app/account" // account:
 	"encore.app/auth"
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
@@ -60,7 +62,10 @@ func (s *Service) Clerk(w http.ResponseWriter, req *http.Request) {
 // after an earlier one succeeded: each call has to be idempotent. An error makes
 // Clerk send the event again, for about a day.
 func handle(ctx context.Context, event *clerkevent.Event) error {
-	return event.Tell(ctx, authService{})
+	return errors.Join(
+		event.Tell(ctx, authService{}),
+		account.Apply(ctx, event), // account: the database
+	)
 }
 
 // authService is the service auth as [clerkevent.Event.Tell] calls it.

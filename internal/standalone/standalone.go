@@ -15,6 +15,7 @@ import (
 	"github.com/felixge/httpsnoop"
 	"github.com/rs/cors"
 
+	"encore.app/account/directory" // account:
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 	"encore.app/organization/members"
@@ -33,6 +34,7 @@ type Options struct {
 	Log *slog.Logger
 	// Counters are shown to this machine at /debug/counters. They may be nil.
 	Counters *clerkauth.Counters
+	Account  *directory.Store // account: nil without a database
 }
 
 // Handler returns the server's handler, or an error about the signing secrets.
@@ -49,20 +51,20 @@ func Handler(o Options) (http.Handler, error) {
 	s.serve("GET /organization", access.People, nil, func(_ *http.Request, c *clerkauth.Caller) (any, error) {
 		return members.Active(c)
 	})
-	s.serve("GET /organization/members", access.People, members.ToList, func(r *http.Request, c *clerkauth.Caller) (any, error) {
-		q := r.URL.Query()
-		return organization.List(r.Context(), c, &members.ListParams{Limit: q.Get("limit"), Offset: q.Get("offset")})
-	})
 	s.serve("DELETE /organization/members/{userID}", access.People, members.ToRemove, func(r *http.Request, c *clerkauth.Caller) (any, error) {
 		return nil, organization.Remove(r.Context(), c, r.PathValue("userID"))
 	})
 	whoami := func(_ *http.Request, c *clerkauth.Caller) (any, error) { return identity.Of(c, o.Log) }
 	s.serve("GET /whoami", identity.ForEveryone, nil, whoami)
 	s.serve("GET /whoami/machine", identity.ForMachines, nil, whoami)
+	s.serveAccount(o.Account) // account:
 
 	// The function does what handle of the service webhooks does.
 	webhooks, err := clerkevent.NewReceiver(o.WebhookSigningSecrets, func(ctx context.Context, event *clerkevent.Event) error {
-		return event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator})
+		return errors.Join(
+			event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator}),
+			o.Account.Apply(ctx, event), // account: the database
+		)
 	}, o.Log)
 	s.mux.Handle("POST /webhooks/clerk", webhooks)
 	s.mux.Handle("GET /debug/counters", o.Counters)
