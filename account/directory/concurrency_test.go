@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -44,7 +43,7 @@ func TestAtOnce(t *testing.T) {
 	wait.Go(func() {
 		for range 3 {
 			if err := h.reconcile(ctx); err != nil {
-				t.Error(fmt.Sprintf("%#v", err))
+				t.Errorf("%#v", err)
 			}
 		}
 	})

@@ -66,11 +66,15 @@ func migrate(ctx context.Context, tx pgx.Tx) error {
 // version returns the number of migrations that are applied.
 func version(ctx context.Context, tx pgx.Tx) (int, error) {
 	var exists bool
-	if err := tx.QueryRow(ctx, "SELECT to_regclass('schema_migrations') IS NOT NULL").Scan(&exists); err != nil || !exists {
+	// Not by to_regclass: it remembers that a table was missing, although another
+	// instance has created it while this one waited for the lock.
+	err := tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND relnamespace = current_schema()::regnamespace)`).Scan(&exists)
+	if err != nil || !exists {
 		return 0, err
 	}
 	var version int
-	err := tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM schema_migrations WHERE NOT dirty").Scan(&version)
+	err = tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM schema_migrations WHERE NOT dirty").Scan(&version)
 	return version, err
 }
 

@@ -8,19 +8,28 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 )
 
-// lookEvery is how often an instance looks whether a reconciliation is due.
-const lookEvery = 5 * time.Minute
+const (
+	// lookEvery is how often an instance looks whether a reconciliation is due.
+	lookEvery = 5 * time.Minute
+	// retryAfter is how long it waits after a failure.
+	retryAfter = 30 * time.Second
+)
 
 // KeepReconciled reconciles when the last reconciliation of any instance began
 // longer ago than every, the first time at once, until ctx ends. Errors are in
 // the log; the next look goes on from where the reconciliation stopped.
 func (s *Store) KeepReconciled(ctx context.Context, backend clerk.Backend, every time.Duration) {
 	for {
-		if due, err := s.reconcileDue(ctx, every); err == nil && due {
-			_, _ = s.Reconcile(ctx, backend, &ReconcileParams{})
+		due, err := s.reconcileDue(ctx, every)
+		if err == nil && due {
+			_, err = s.Reconcile(ctx, backend, &ReconcileParams{})
+		}
+		pause := lookEvery
+		if err != nil {
+			pause = retryAfter
 		}
 		// Instances that started together look at different moments.
-		if wait(ctx, lookEvery-rand.N(lookEvery/4)) != nil {
+		if wait(ctx, pause-rand.N(pause/4)) != nil {
 			return
 		}
 	}
