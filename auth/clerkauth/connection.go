@@ -70,12 +70,15 @@ func newConnection(o Options) *connection {
 // the thing asked for.
 func (c *connection) call(ctx context.Context, req *clerk.APIRequest, into clerk.ResponseReader) error {
 	seen := new(response)
-	timed, cancel := context.WithTimeout(context.WithValue(ctx, responseKey{}, seen), callTimeout)
+	timed, cancel := withCallTimeout(context.WithValue(ctx, responseKey{}, seen))
 	defer cancel()
 	_, err := guarded(func() (struct{}, error) { return struct{}{}, c.api.Call(timed, req, into) })
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		err = canceled(ctx)
-	} else {
+	case err != nil && timed.Err() != nil:
+		err = &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: context.DeadlineExceeded}
+	default:
 		err = sortError(err, seen)
 	}
 	c.counts.add(CountCalls, callResult(err), 1)

@@ -8,9 +8,38 @@ import (
 	"time"
 )
 
-// callTimeout bounds one call to Clerk, connection and body included, and for
-// how long a request waits once its call is out.
-const callTimeout = 2500 * time.Millisecond
+const (
+	// callTimeout bounds one call to Clerk, connection and body included, in
+	// time that this process had the processor: see [withCallTimeout].
+	callTimeout = 2500 * time.Millisecond
+	// callSteps is in how many steps that time is counted.
+	callSteps = 25
+	// maxCallTime bounds a call by the clock.
+	maxCallTime = 10 * time.Second
+)
+
+// withCallTimeout returns a context that ends after callTimeout. Timers are on
+// time when the goroutines of a process are not: with 20,000 requests arriving
+// at once, the answer of Clerk waits its turn to be read, and a plain deadline
+// would refuse them all for a Clerk that had answered. So the time is counted in
+// steps, each of which waits for its turn as well.
+func withCallTimeout(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(parent, maxCallTime)
+	go func() {
+		step := time.NewTimer(callTimeout / callSteps)
+		defer step.Stop()
+		for range callSteps {
+			select {
+			case <-step.C:
+				step.Reset(callTimeout / callSteps)
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	}()
+	return ctx, cancel
+}
 
 // flight is work in progress that any number of requests wait for. It goes on
 // without those who leave.

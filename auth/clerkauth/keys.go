@@ -165,8 +165,8 @@ func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 
 // refresh waits for a fetch, its own or one that is in flight.
 func (k *keys) refresh(ctx context.Context, until time.Time, seen *keySet) (*keySet, error) {
-	// The call has a deadline of its own. On a busy machine it can begin late.
-	return k.fetch(seen).wait(ctx, until.Add(callTimeout))
+	// The call has a deadline of its own, which is later on a busy machine.
+	return k.fetch(seen).wait(ctx, until.Add(maxCallTime))
 }
 
 // failing reports whether the newest fetch failed.
