@@ -118,7 +118,7 @@ func (h *history) play() {
 		DELETE FROM memberships; DELETE FROM settings; DELETE FROM events; DELETE FROM reconciliation;
 		DELETE FROM users; DELETE FROM organizations; COMMIT`)
 	random := h.model.random
-	for step := range 20 + random.IntN(60) {
+	for step := range 15 + random.IntN(30) {
 		switch random.IntN(10) {
 		case 0, 1, 2, 3:
 			h.model.change()
@@ -143,7 +143,7 @@ func (h *history) play() {
 // try runs what may crash. It reports whether it did not.
 func (h *history) try(work func() error) bool {
 	h.t.Helper()
-	if h.model.random.IntN(4) == 0 {
+	if h.model.random.IntN(10) == 0 {
 		h.crash.in = 1 + h.model.random.IntN(9)
 	}
 	h.log.expects.Store(true)
