@@ -177,7 +177,7 @@ func (e *environment) startRunner(r *runner, pprof bool) error {
 	if err != nil {
 		return err
 	}
-	env := append(e.clerk.env(), "PPROF_ADDRESS="+pprofAddress)
+	env := append(e.env(), "PPROF_ADDRESS="+pprofAddress)
 	if tag == "floor" {
 		env = append(env, "CLERK_SECRET_KEY=Bearer "+r.tokens[0])
 	}

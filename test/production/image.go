@@ -24,9 +24,10 @@ type images struct {
 	folder   string
 	address  string
 	registry *exec.Cmd
+	database *database
 }
 
-func startRegistry(ctx context.Context, folder string) (*images, error) {
+func startRegistry(ctx context.Context, folder string, database *database) (*images, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func startRegistry(ctx context.Context, folder string) (*images, error) {
 	if err := registry.Start(); err != nil {
 		return nil, err
 	}
-	r := &images{ctx: ctx, folder: folder, address: address, registry: registry}
+	r := &images{ctx: ctx, folder: folder, address: address, registry: registry, database: database}
 	if err := await(ctx, "http://"+address+"/v2/"); err != nil {
 		r.close()
 		return nil, fmt.Errorf("docker-registry: %w", err)
@@ -103,7 +104,7 @@ func (r *images) unpack(tag string) (*image, error) {
 			return nil, err
 		}
 	}
-	return im, nil
+	return im, r.database.connect(im)
 }
 
 func (r *images) get(path string) (*http.Response, error) {

@@ -63,11 +63,15 @@ func main() {
 // environment is what every part needs: a folder that is removed at the end, the
 // fake Clerk behind the name api.clerk.com, and the built images.
 type environment struct {
-	ctx    context.Context
-	folder string
-	clerk  *clerk
-	images *images
+	ctx      context.Context
+	folder   string
+	clerk    *clerk
+	images   *images
+	database *database
 }
+
+// env is what an instance is started with.
+func (e *environment) env() []string { return append(e.clerk.env(), e.database.env()...) }
 
 func newEnvironment(ctx context.Context) (*environment, func(), error) {
 	folder, err := os.MkdirTemp("", "production-")
@@ -82,10 +86,16 @@ func newEnvironment(ctx context.Context) (*environment, func(), error) {
 		if e.clerk != nil {
 			e.clerk.close()
 		}
+		if e.database != nil {
+			e.database.server.Stop()
+		}
 		_ = os.RemoveAll(folder)
 	}
 	if e.clerk, err = startClerk(folder); err == nil {
-		e.images, err = startRegistry(ctx, folder)
+		e.database, err = startDatabase(ctx)
+	}
+	if err == nil {
+		e.images, err = startRegistry(ctx, folder, e.database)
 	}
 	if err != nil {
 		closeAll()

@@ -67,7 +67,7 @@ func (e *environment) refusals(app string, im *image, v *verdicts) error {
 }
 
 func (e *environment) refused(im *image, r refusal, v *verdicts) error {
-	env := append(e.clerk.env(), r.env...)
+	env := append(e.env(), r.env...)
 	if r.config != nil {
 		all, err := im.withAuthConfig(r.config)
 		if err != nil {
