@@ -15,10 +15,13 @@ type Config struct {
 	JWTKey            config.String
 	AcceptsToken      config.Values[string]
 
+	AllowMissingAuthorizedParty config.Bool
+
 	KeysMaxAge       config.String
 	KeysStaleIfError config.String
 	UserMaxAge       config.String
 	UserStaleIfError config.String
+	MachineMaxAge    config.String
 	BudgetShare      config.Float64
 }
 
@@ -33,10 +36,14 @@ func settings(environment encore.EnvironmentMeta) *access.Settings {
 		Issuer:            cfg.Issuer(),
 		JWTKey:            cfg.JWTKey(),
 		AcceptsToken:      cfg.AcceptsToken(),
-		KeysMaxAge:        cfg.KeysMaxAge(),
-		KeysStaleIfError:  cfg.KeysStaleIfError(),
-		UserMaxAge:        cfg.UserMaxAge(),
-		UserStaleIfError:  cfg.UserStaleIfError(),
-		BudgetShare:       cfg.BudgetShare(),
+
+		AllowMissingAuthorizedParty: cfg.AllowMissingAuthorizedParty(),
+
+		KeysMaxAge:       cfg.KeysMaxAge(),
+		KeysStaleIfError: cfg.KeysStaleIfError(),
+		UserMaxAge:       cfg.UserMaxAge(),
+		UserStaleIfError: cfg.UserStaleIfError(),
+		MachineMaxAge:    cfg.MachineMaxAge(),
+		BudgetShare:      cfg.BudgetShare(),
 	}
 }

@@ -1,4 +1,11 @@
 // Package callers keeps callers away from endpoints that are not for them.
+//
+// An endpoint takes people with a session token, unless tags of its annotation
+// name the kinds of token that it takes: tag:session_token, tag:api_key,
+// tag:m2m_token, tag:oauth_token. Whoever has another kind is answered with 403.
+//
+// This guards what is reachable from outside. A private endpoint is called on
+// behalf of whatever caller was admitted there.
 package callers
 
 import (
@@ -7,21 +14,33 @@ import (
 
 	"encore.app/auth"
 	"encore.app/auth/access"
+	"encore.app/auth/clerkauth"
 )
 
-// Admit refuses every caller whose kind of token the endpoint does not take. An
-// endpoint takes people with a session token, unless tags of its annotation name
-// the kinds: tag:session_token, tag:api_key, tag:m2m_token, tag:oauth_token.
-//
-// It guards what is reachable from outside. A private endpoint is called on
-// behalf of whatever caller was admitted there.
+// AdmitMachines keeps machines from every endpoint that does not name them. For
+// people, who are most callers, it looks at nothing but their kind of token.
 //
 //encore:middleware global target=all
-func Admit(req middleware.Request, next middleware.Next) middleware.Response {
+func AdmitMachines(req middleware.Request, next middleware.Next) middleware.Response {
 	data, ok := encoreauth.Data().(*auth.Data)
-	if !ok {
-		return next(req) // nobody is signed in: for Encore to decide
+	if !ok || data.TokenType == clerkauth.SessionToken {
+		return next(req)
 	}
+	return admit(data, req, next)
+}
+
+// AdmitPeople keeps people from endpoints that name other callers alone.
+//
+//encore:middleware global target=tag:api_key,tag:m2m_token,tag:oauth_token
+func AdmitPeople(req middleware.Request, next middleware.Next) middleware.Response {
+	data, ok := encoreauth.Data().(*auth.Data)
+	if !ok || data.TokenType != clerkauth.SessionToken {
+		return next(req)
+	}
+	return admit(data, req, next)
+}
+
+func admit(data *auth.Data, req middleware.Request, next middleware.Next) middleware.Response {
 	if api := req.Data().API; api != nil && api.Exposed {
 		if err := access.Admit(&data.Caller, access.Accepted(api.Tags), auth.Log{}); err != nil {
 			return middleware.Response{Err: err}

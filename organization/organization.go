@@ -36,17 +36,6 @@ func GetOrganization(ctx context.Context) (*members.Organization, error) {
 	return members.Active(caller)
 }
 
-// ListMembers lists the members of the active organization to its admins.
-//
-//encore:api auth method=GET path=/organization/members
-func (s *Service) ListMembers(ctx context.Context, p *members.ListParams) (*members.Page, error) {
-	caller, err := auth.Require(members.ToList...)
-	if err != nil {
-		return nil, err
-	}
-	return s.members.List(ctx, caller, p)
-}
-
 // RemoveMember takes a user out of the active organization. It is for admins who
 // have proved who they are within the last ten minutes.
 //

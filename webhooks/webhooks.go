@@ -4,11 +4,13 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"time"
 
+	"encore.app/account" // account:
 	"encore.app/auth"
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
@@ -40,7 +42,7 @@ func initService() (*Service, error) {
 	}
 	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, auth.Log{})
 	if err != nil {
-		return nil, fmt.Errorf("the secret ClerkWebhookSigningSecret: %w", err)
+		return nil, access.Refuse(fmt.Errorf("the secret ClerkWebhookSigningSecret: %w", err), auth.Log{})
 	}
 	return &Service{receiver: receiver}, nil
 }
@@ -58,9 +60,12 @@ func (s *Service) Clerk(w http.ResponseWriter, req *http.Request) {
 //
 // An event may come twice, late and out of order, and a later call may fail
 // after an earlier one succeeded: each call has to be idempotent. An error makes
-// Clerk send the event again, for days.
+// Clerk send the event again, for about a day.
 func handle(ctx context.Context, event *clerkevent.Event) error {
-	return event.Tell(ctx, authService{})
+	return errors.Join(
+		event.Tell(ctx, authService{}),
+		account.Apply(ctx, event), // account: the database
+	)
 }
 
 // authService is the service auth as [clerkevent.Event.Tell] calls it.

@@ -21,11 +21,14 @@ type Settings struct {
 	JWTKey            string
 	AcceptsToken      []string
 
+	AllowMissingAuthorizedParty bool
+
 	// Durations in Go's notation, such as "90s". "0s" means none.
 	KeysMaxAge       string
 	KeysStaleIfError string
 	UserMaxAge       string
 	UserStaleIfError string
+	MachineMaxAge    string
 
 	BudgetShare float64
 }
@@ -39,6 +42,8 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 		AuthorizedParties: s.AuthorizedParties,
 		Issuer:            s.Issuer,
 		BudgetShare:       s.BudgetShare,
+
+		AllowMissingAuthorizedParty: s.AllowMissingAuthorizedParty,
 	}
 	for _, name := range s.AcceptsToken {
 		o.AcceptsToken = append(o.AcceptsToken, clerkauth.TokenType(name))
@@ -52,6 +57,7 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 		{"KeysStaleIfError", s.KeysStaleIfError, &o.KeysStaleIfError},
 		{"UserMaxAge", s.UserMaxAge, &o.UserMaxAge},
 		{"UserStaleIfError", s.UserStaleIfError, &o.UserStaleIfError},
+		{"MachineMaxAge", s.MachineMaxAge, &o.MachineMaxAge},
 	} {
 		value, err := time.ParseDuration(d.value)
 		if err != nil || value < 0 {
@@ -80,10 +86,10 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 // where: see [Start].
 func (s *Settings) Authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
 	a, err := s.authenticator(observer, log)
-	if err != nil && !Local {
-		exit(err, log)
+	if err != nil {
+		return nil, Refuse(err, log)
 	}
-	return a, err
+	return a, nil
 }
 
 func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {

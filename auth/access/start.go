@@ -128,10 +128,15 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// exit logs why the app must not start and ends the process with status 1. The
-// error of an initService would end it with status 0 (Encore 1.58), which no
-// supervisor takes for a failure, and would be logged once for each service.
-func exit(err error, log Logger) {
-	log.Error("not started: " + err.Error())
-	os.Exit(1)
+// Refuse is how a service says that the app must not start: it returns the error
+// to Encore on a developer's machine, and ends a deployed app with one line and
+// status 1. The error of an initService would end it with status 0 (Encore
+// 1.58), which no supervisor takes for a failure, and would be logged once for
+// each service.
+func Refuse(err error, log Logger) error {
+	if !Local {
+		log.Error("not started: " + err.Error())
+		os.Exit(1)
+	}
+	return err
 }

@@ -13,10 +13,19 @@ type TokenType string
 
 // The kinds of token that Clerk issues for requests to a backend.
 const (
+	// SessionToken belongs to a user who signed in.
 	SessionToken TokenType = "session_token"
-	APIKey       TokenType = "api_key"
-	M2MToken     TokenType = "m2m_token"
-	OAuthToken   TokenType = "oauth_token"
+	// APIKey was created by a user, for themselves or for an organization, and
+	// may be used until it is revoked. Clerk verifies it ([Options].MachineMaxAge).
+	APIKey TokenType = "api_key"
+	// M2MToken belongs to a machine, that is a service. The instance's secret key
+	// verifies the tokens of all its machines for whatever machines they are
+	// meant: a service requires that it is one of them ([Scope]). An opaque one
+	// is verified by Clerk; a JWT is verified here, and counts until it expires.
+	M2MToken TokenType = "m2m_token"
+	// OAuthToken lets an OAuth client act for a user, within its scopes. As with
+	// M2M tokens there are opaque ones and JWTs. An aud claim is not compared.
+	OAuthToken TokenType = "oauth_token"
 )
 
 // Caller is who makes a request: a user with a session, or a machine. Each

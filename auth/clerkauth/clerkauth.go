@@ -1,15 +1,3 @@
-// Package clerkauth tells who a Clerk session token belongs to. It verifies the
-// token with Clerk's Go SDK, is never laxer than Clerk's JavaScript SDK, and
-// keeps what it learned, so that most requests ask Clerk nothing.
-//
-// It knows nothing of the framework around it:
-//
-//	authenticator, err := clerkauth.New(clerkauth.Options{
-//		SecretKey:         os.Getenv("CLERK_SECRET_KEY"),
-//		AuthorizedParties: []string{"https://app.example.com"},
-//	})
-//	...
-//	caller, err := authenticator.Authenticate(ctx, sessionToken)
 package clerkauth
 
 import (
@@ -111,8 +99,8 @@ type Options struct {
 // maxVerifiedBytes bounds the memory that remembered tokens take.
 const maxVerifiedBytes = 32 << 20
 
-// Authenticator tells who session tokens belong to. It is safe for concurrent
-// use, keeps bounded caches, and needs no closing.
+// Authenticator authenticates requests by their tokens. It is safe for
+// concurrent use, keeps bounded caches, and needs no closing.
 type Authenticator struct {
 	options  Options
 	parties  parties
@@ -169,14 +157,16 @@ func New(o Options) (*Authenticator, error) {
 // for the application's other calls. Sign-ins come before them.
 func (a *Authenticator) Backend() *Backend { return a.backend }
 
-// Authenticate gives the caller that the session token belongs to. The token is
-// the bare JWT, without a scheme. Every error is an [*Error].
+// Authenticate returns the caller that the token belongs to. The token comes
+// without a scheme, as [BearerToken] returns it, and is of one of the kinds in
+// [Options].AcceptsToken. Every error is an [*Error].
 //
-// It waits for Clerk only when it knows no key or no user that would do, and
-// then for at most 2.5 seconds or until ctx ends. While Clerk answers, but more
-// users arrive than can be asked for at once, it waits for up to 10 seconds.
-func (a *Authenticator) Authenticate(ctx context.Context, sessionToken string) (Caller, error) {
-	caller, err := a.authenticate(ctx, sessionToken)
+// It waits for Clerk only when it has no key, no user or no answer about a
+// secret that would do, and then for at most 2.5 seconds or until ctx ends. While
+// Clerk answers, but more users arrive than can be asked for at once, it waits
+// for up to 10 seconds.
+func (a *Authenticator) Authenticate(ctx context.Context, token string) (Caller, error) {
+	caller, err := a.authenticate(ctx, token)
 	if err != nil {
 		a.counts.add(CountDecisions, failed(err), 1)
 	} else {
@@ -285,7 +275,7 @@ func (o *Options) complete() error {
 	}
 	o.APIURL = strings.TrimRight(o.APIURL, "/")
 	if strings.HasSuffix(o.Issuer, "/") {
-		return fmt.Errorf("there is a slash at the end of Issuer: write %q", strings.TrimRight(o.Issuer, "/"))
+		return fmt.Errorf("the Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
 	}
 	if o.BudgetShare == 0 {
 		o.BudgetShare = defaultBudgetShare

@@ -22,20 +22,6 @@ const (
 	Canceled
 )
 
-// Message is what the client may be told. It is plain and gives an attacker
-// nothing to go by: the [Reason] is for the log.
-func (k Kind) Message() string {
-	switch k {
-	case Unauthenticated:
-		return "not signed in"
-	case Unavailable:
-		return "authentication is unavailable, try again shortly"
-	case Canceled:
-		return "request canceled"
-	}
-	return "authentication is misconfigured"
-}
-
 // Reason is the short, stable word for why a request was refused. It is meant
 // for logs and metrics; what an attacker is told should not depend on it.
 type Reason string

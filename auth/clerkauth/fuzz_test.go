@@ -12,7 +12,7 @@ import (
 // FuzzAuthenticate: whatever is not one of the seeds that Clerk signed is
 // refused, with an *Error and without a panic.
 func FuzzAuthenticate(f *testing.F) {
-	fix := newFixture(f)
+	fix := newFixture(f, acceptEvery)
 	good := map[string]bool{}
 	for _, options := range [][]fakeclerk.TokenOption{
 		nil,
@@ -27,6 +27,13 @@ func FuzzAuthenticate(f *testing.F) {
 		f.Add(token + ".")
 		header, rest, _ := strings.Cut(token, ".")
 		f.Add(rest + "." + header)
+	}
+	for _, tokenType := range []string{fakeclerk.TypeM2MToken, fakeclerk.TypeOAuthToken} {
+		subject := map[string]string{fakeclerk.TypeM2MToken: "mch_1", fakeclerk.TypeOAuthToken: "user_ada"}[tokenType]
+		token := fix.issue(f, fakeclerk.MachineToken{Type: tokenType, Subject: subject, JWT: true}).Token
+		good[token] = true
+		f.Add(token)
+		f.Add("ak_" + token)
 	}
 	for _, seed := range []string{"", ".", "..", "...", "a.b.c", "e30.e30.e30", "eyJhbGciOiJub25lIn0.e30.", "\x00", "eyJhbGciOiJSUzI1NiIsImtpZCI6Imluc19mYWtlY2xlcmsifQ.e30.AAAA"} {
 		f.Add(seed)

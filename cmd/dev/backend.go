@@ -39,6 +39,9 @@ func startBackend(ctx context.Context, s settings, fakeClerk bool, out io.Writer
 		return nil, errors.New("the Encore CLI is not on PATH: see https://encore.dev/docs/install, or use -backend standalone")
 	case s.backend == "standalone" || missing != nil:
 		return startStandalone(s, logger)
+	case s.backend == "auto" && !encoreHasDatabase(ctx): // account: encore run needs a database
+		fmt.Fprintln(out, "encore run needs Docker, or ENCORE_SQLDB_HOST (docs/database.md): the backend is standalone.") // account:
+		return startStandalone(s, logger)                                                                                 // account:
 	}
 	return startEncore(ctx, s, fakeClerk, program, out)
 }
@@ -58,7 +61,13 @@ func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	stopAccount := func() {}
+	store, stopAccount, err := startAccount(authenticator, logger) // account:
+	if err != nil {
+		return nil, err
+	}
 	handler, err := standalone.Handler(standalone.Options{
+		Account:       store, // account:
 		Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters,
 	})
 	if err != nil {
@@ -70,9 +79,12 @@ func startStandalone(s settings, logger *slog.Logger) (*backend, error) {
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	b := &backend{
-		name:   "standalone; with the Encore CLI it runs under encore run",
-		ready:  func(context.Context) error { return nil },
-		stop:   func() { _ = server.Close() },
+		name:  "standalone; with the Encore CLI it runs under encore run",
+		ready: func(context.Context) error { return nil },
+		stop: func() {
+			_ = server.Close()
+			stopAccount()
+		},
 		failed: make(chan error, 1),
 	}
 	go func() {

@@ -34,9 +34,9 @@ func (s *Server) revokeSession(r *http.Request) (any, error) {
 	return newSessionJSON(session), err
 }
 
-// createToken answers with a token that, as Clerk's, names no authorized party. Only an active session gives one; another
-// is 404, one of the two errors that Clerk documents for the endpoint (401 is
-// for the key).
+// createToken answers with a token that, as Clerk's, names no authorized party.
+// Only an active session gives one; another is 404, one of the two errors that
+// Clerk documents for the endpoint (401 is for the key).
 func (s *Server) createToken(r *http.Request) (any, error) {
 	session, _ := s.sessions.get(r.PathValue("id"))
 	if session.Status != SessionActive {

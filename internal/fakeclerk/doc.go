@@ -27,6 +27,7 @@
 //	POST   /v1/organizations
 //	GET    /v1/organizations/{id}
 //	GET    /v1/organizations/{id}/memberships           role, user_id
+//	GET    /v1/organization_memberships                 role, user_id
 //	POST   /v1/organizations/{id}/memberships
 //	PATCH  /v1/organizations/{id}/memberships/{user_id}
 //	DELETE /v1/organizations/{id}/memberships/{user_id}
@@ -103,7 +104,8 @@
 //	POST   /fakeclerk/users               a [User]
 //	POST   /fakeclerk/machine_tokens      a [MachineToken]
 //	POST   /fakeclerk/sessions/{id}/end   signs a session out
-//	GET    /fakeclerk/webhooks            {"messages":[{"id","type","attempts":[{"status"}],"delivered"}]}
+//	GET    /fakeclerk/webhooks            {"messages":[{"id","type","attempts":[{"status"}],
+//	                                      "delivered"}]}
 //	PUT    /fakeclerk/webhooks            {"url","hold"}
 //	POST   /fakeclerk/webhooks            {"type","data"}: an event of any type
 //	POST   /fakeclerk/webhooks/{id}/resend

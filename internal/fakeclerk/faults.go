@@ -272,21 +272,22 @@ func (f *Fault) writeStatus(w http.ResponseWriter) {
 
 // write sends the right answer as wrongly as the fault says. A nil fault sends
 // it as it is.
-func (f *Fault) write(w http.ResponseWriter, value any, body []byte) {
+func (f *Fault) write(w http.ResponseWriter, right response) {
 	if f != nil {
 		switch f.Kind {
 		case FaultTruncated:
-			w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			writeAnswer(w, value, body[:len(body)/2])
+			w.Header().Set("Content-Length", strconv.Itoa(len(right.body)))
+			right.body = right.body[:len(right.body)/2]
+			right.write(w)
 			_ = http.NewResponseController(w).Flush() // else the abort drops the header too
 			panic(http.ErrAbortHandler)
 		case FaultCutJSON:
-			body = body[:len(body)/2]
+			right.body = right.body[:len(right.body)/2]
 		case FaultWrongJSON:
-			body = f.wrongJSON()
+			right.body = f.wrongJSON()
 		}
 	}
-	writeAnswer(w, value, body)
+	right.write(w)
 }
 
 // wrongJSON is the body of FaultWrongJSON.

@@ -66,15 +66,11 @@ func TestFaults(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s.SetFault("GET /v1/users/{id}", test.fault)
-			begin := time.Now()
 			// A new connection: net/http repeats a request whose kept one was reset.
 			r := request(t, s, "GET /v1/users/user_ada", "")
 			r.Close = true
 			got, err := send(r)
 			test.check(t, got, err)
-			if passed := time.Since(begin); passed < test.fault.Latency {
-				t.Errorf("answered after %v, want %v", passed, test.fault.Latency)
-			}
 
 			if other := call(t, s, "GET /v1/jwks", ""); other.status != 200 || other.json["keys"] == nil {
 				t.Errorf("another route is broken too: %d %s", other.status, other.body)

@@ -53,6 +53,7 @@ func TestListsArePaged(t *testing.T) {
 		"/v1/organizations?user_id=user_grace":                            "org_analytical",
 		"/v1/users/user_ada/organization_memberships?limit=2":             "org_alfa user_ada,org_bravo user_ada",
 		"/v1/users/user_noemail/organization_memberships":                 "",
+		"/v1/organization_memberships?order_by=%2Bcreated_at&limit=3":     "org_analytical user_ada,org_analytical user_grace,org_bravo user_ada",
 		"/v1/organizations/analytical/memberships":                        "org_analytical user_grace,org_analytical user_ada",
 		"/v1/organizations/org_analytical/memberships?role=org:admin":     "org_analytical user_ada",
 		"/v1/users?order_by=created_at&limit=2":                           "user_ada user_grace",

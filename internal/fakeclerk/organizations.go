@@ -151,7 +151,7 @@ func (s *Server) changeOrganization(id string, change func(*Organization)) (Orga
 	if other := s.organization(changed.Slug); other != nil && other != row {
 		return Organization{}, ErrOrganizationExists
 	}
-	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.now()
+	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.later(row.UpdatedAt)
 	*row = changed.clone()
 	s.announce("organization.updated", func() any { return newOrganizationJSON(changed) })
 	return changed, nil
@@ -225,7 +225,7 @@ func (s *Server) changeMembership(organizationID, userID, role string) (Membersh
 	}
 	o.count(row.Role, -1)
 	o.count(role, 1)
-	row.Role, row.UpdatedAt = role, s.now()
+	row.Role, row.UpdatedAt = role, s.later(row.UpdatedAt)
 	s.announceMembership("updated", *row)
 	return *row, nil
 }

@@ -1,9 +1,12 @@
 package fakeclerk_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -68,19 +71,30 @@ func TestRateLimit(t *testing.T) {
 }
 
 func TestLatencyDelaysTheBackendAPI(t *testing.T) {
-	s := start(t, fakeclerk.Options{Latency: 20 * time.Millisecond})
-	for _, route := range []string{"GET /v1/jwks", "GET /v1/users/user_ada", "GET /v1/users/user_none"} {
-		begin := time.Now()
-		call(t, s, route, "")
-		if passed := time.Since(begin); passed < 20*time.Millisecond {
-			t.Errorf("%s: answered after %v", route, passed)
+	s := start(t, fakeclerk.Options{Latency: time.Hour}) // only giving up ends a request
+	for _, path := range []string{"GET /v1/jwks", "GET /v1/users/{id}"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		answered := make(chan error, 1)
+		go func() {
+			_, err := send(request(t, s, path, "").WithContext(ctx))
+			answered <- err
+		}()
+		for s.Requests(path) == 0 {
+			runtime.Gosched()
+		}
+		if a := call(t, s, "GET /token?email=ada@example.com", ""); a.status != http.StatusOK {
+			t.Errorf("a token: %d", a.status)
+		}
+		cancel()
+		if err := <-answered; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want no answer", path, err)
 		}
 	}
-	// A latency that no test waits for: the answer comes because it was ended.
-	s.SetLatency(time.Hour)
 	if a := call(t, s, "PUT /fakeclerk/latency", `{"latency":"0s"}`); a.status != http.StatusNoContent {
 		t.Errorf("over HTTP: %d %s", a.status, a.body)
 	}
+	call(t, s, "GET /v1/jwks", "")
+	s.SetLatency(time.Nanosecond)
 	call(t, s, "GET /v1/jwks", "")
 }
 

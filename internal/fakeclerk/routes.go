@@ -82,6 +82,7 @@ func (s *Server) registerRoutes() {
 		{"POST /v1/organizations", with(s.createOrganization)},
 		{"GET /v1/organizations/{id}", s.getOrganization},
 		{"GET /v1/organizations/{id}/memberships", s.listMemberships},
+		{"GET /v1/organization_memberships", s.listAllMemberships},
 		{"POST /v1/organizations/{id}/memberships", with(s.createMembership)},
 		{"PATCH /v1/organizations/{id}/memberships/{user_id}", with(s.updateMembership)},
 		{"DELETE /v1/organizations/{id}/memberships/{user_id}", s.deleteMembership},
@@ -165,14 +166,14 @@ func (s *Server) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 		writeError(recorder, refusal)
 		return
 	}
-	value, body, userFault, err := s.handle(rt, r, fault == nil)
+	encoded, userFault, err := s.handle(rt, r, fault == nil)
 	fault = cmp.Or(fault, userFault)
 	switch {
 	case userFault.before(recorder, r):
 	case err != nil:
 		writeError(recorder, err)
 	default:
-		fault.write(recorder, value, body)
+		fault.write(recorder, encoded)
 	}
 }
 
@@ -218,52 +219,54 @@ func (s *Server) admit(rt *route, r *http.Request) error {
 
 // handle calls the handler of a route and encodes its answer, which a user's
 // fault may break.
-func (s *Server) handle(rt *route, r *http.Request, breakable bool) (value any, body []byte, fault *Fault, err error) {
+func (s *Server) handle(rt *route, r *http.Request, breakable bool) (encoded response, fault *Fault, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	value, err = rt.handler(r)
-	if err == nil && breakable && rt.surface == backendAPI && r.Method == http.MethodGet {
+	value, err := rt.handler(r)
+	if err != nil {
+		return response{}, nil, err
+	}
+	if breakable && rt.surface == backendAPI && r.Method == http.MethodGet {
 		value, fault = s.breakUsers(value)
 	}
-	if err == nil {
-		body, err = encode(value)
-	}
-	return value, body, fault, err
+	encoded, err = encode(value)
+	return encoded, fault, err
 }
 
-func encode(value any) ([]byte, error) {
-	switch value := value.(type) {
+// response is a success, ready to send.
+type response struct {
+	status      int
+	contentType string
+	body        []byte
+	last        bool // of its connection
+}
+
+// encode gives JSON no charset in its type: Clerk's JavaScript SDK reads a body
+// as JSON only where the type is exactly "application/json".
+func encode(value any) (encoded response, err error) {
+	encoded = response{status: http.StatusOK, contentType: "application/json"}
+	switch answer := value.(type) {
 	case nil, lastAnswer:
-		return nil, nil
+		_, last := value.(lastAnswer)
+		return response{status: http.StatusNoContent, last: last}, nil
 	case plainText:
-		return []byte(value), nil
+		return response{status: http.StatusOK, contentType: "text/plain; charset=utf-8", body: []byte(answer)}, nil
 	case created:
-		return json.Marshal(value.object)
+		encoded.status, value = http.StatusCreated, answer.object
 	}
-	return json.Marshal(value)
+	encoded.body, err = json.Marshal(value)
+	return encoded, err
 }
 
-// writeAnswer sends a success. JSON has no charset in its type: Clerk's
-// JavaScript SDK reads a body as JSON only where the type is exactly
-// "application/json".
-func writeAnswer(w http.ResponseWriter, value any, body []byte) {
-	status, contentType := http.StatusOK, "application/json"
-	switch value.(type) {
-	case lastAnswer:
-		w.Header().Set("Connection", "close")
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case nil:
-		w.WriteHeader(http.StatusNoContent)
-		return
-	case plainText:
-		contentType = "text/plain; charset=utf-8"
-	case created:
-		status = http.StatusCreated
+func (a response) write(w http.ResponseWriter) {
+	if a.contentType != "" {
+		w.Header().Set("Content-Type", a.contentType)
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // an error means that the client is gone
+	if a.last {
+		w.Header().Set("Connection", "close")
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // an error means that the client is gone
 }
 
 func writeError(w http.ResponseWriter, err error) {

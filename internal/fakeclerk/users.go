@@ -144,6 +144,16 @@ func (s *Server) UpdateUser(id string, change func(*User)) error {
 	return err
 }
 
+// later returns the time of a change to something that was last changed at the
+// given time: now, and at least a millisecond after it. That is the unit of
+// Clerk's times, and at Clerk no two changes are so close.
+func (s *Server) later(last time.Time) time.Time {
+	if next := last.Add(time.Millisecond); next.After(s.now()) {
+		return next
+	}
+	return s.now()
+}
+
 func (s *Server) changeUser(id string, change func(*User)) (User, error) {
 	row, ok := s.users.byKey[id]
 	if !ok {
@@ -151,7 +161,7 @@ func (s *Server) changeUser(id string, change func(*User)) (User, error) {
 	}
 	changed := row.clone()
 	change(&changed)
-	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.now()
+	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.later(row.UpdatedAt)
 	changed.addAddressIDs()
 	if s.addressTaken(changed) {
 		return User{}, ErrUserExists

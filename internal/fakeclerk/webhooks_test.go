@@ -181,7 +181,9 @@ func TestWebhooksThatATestDelivers(t *testing.T) {
 	var s *fakeclerk.Server
 	url, arrived := receive(t, func() string { return s.WebhookSigningSecret() }, func(n int) int { return http.StatusNoContent + n })
 	s = start(t, fakeclerk.Options{WebhookURL: url})
-	s.HoldWebhooks(true)
+	if a := call(t, s, "PUT /fakeclerk/webhooks", `{"hold":true}`); a.status != http.StatusNoContent {
+		t.Fatalf("hold: %d %s", a.status, a.body)
+	}
 	for _, id := range []string{"user_1", "user_2", "user_3"} {
 		if _, err := s.AddUser(fakeclerk.User{ID: id}); err != nil {
 			t.Fatal(err)
@@ -199,8 +201,8 @@ func TestWebhooksThatATestDelivers(t *testing.T) {
 			t.Errorf("delivered %s, want %s", hook.id, message.ID)
 		}
 	}
-	if err := s.DropWebhook(held[1].ID); err != nil {
-		t.Error(err)
+	if a := call(t, s, "DELETE /fakeclerk/webhooks/"+held[1].ID, ""); a.status != http.StatusNoContent || s.DropWebhook(held[1].ID) == nil {
+		t.Errorf("drop: %d %s", a.status, a.body)
 	}
 	if _, err := s.DeliverWebhook(held[1].ID); err != fakeclerk.ErrUnknownMessage {
 		t.Errorf("a dropped message: %v", err)

@@ -55,35 +55,6 @@ func TestActive(t *testing.T) {
 	}
 }
 
-func TestList(t *testing.T) {
-	_, client := start(t)
-	for _, test := range []struct {
-		name, organization string
-		params             members.ListParams
-		code               errs.ErrCode
-		want               int
-	}{
-		{"all", "org_analytical", members.ListParams{}, errs.OK, 2},
-		{"a page", "org_analytical", members.ListParams{Limit: "1", Offset: "1"}, errs.OK, 1},
-		{"an organization that is gone", "org_gone", members.ListParams{}, errs.NotFound, 0},
-		{"an id that is none", "../users", members.ListParams{}, errs.NotFound, 0},
-		{"a page that is too large", "org_analytical", members.ListParams{Limit: "101"}, errs.InvalidArgument, 0},
-		{"an empty page", "org_analytical", members.ListParams{Limit: "0"}, errs.InvalidArgument, 0},
-		{"a page before the first", "org_analytical", members.ListParams{Offset: "-1"}, errs.InvalidArgument, 0},
-		{"a limit that is no number", "org_analytical", members.ListParams{Limit: "many"}, errs.InvalidArgument, 0},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := client.List(t.Context(), in(test.organization), &test.params)
-			if code(err) != test.code {
-				t.Fatal(code(err))
-			}
-			if got != nil && (len(got.Members) != test.want || got.Total != 2) {
-				t.Errorf("%d of %d members", len(got.Members), got.Total)
-			}
-		})
-	}
-}
-
 func TestRemove(t *testing.T) {
 	_, client := start(t)
 	for _, test := range []struct {
@@ -110,7 +81,7 @@ func TestClerkFailing(t *testing.T) {
 	}{{500, errs.Unavailable}, {429, errs.Unavailable}, {401, errs.Internal}} {
 		clerk, client := start(t)
 		clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: test.status})
-		if _, err := client.List(t.Context(), in("org_analytical"), &members.ListParams{}); code(err) != test.code {
+		if err := client.Remove(t.Context(), in("org_analytical"), "user_grace"); code(err) != test.code {
 			t.Errorf("Clerk answers %d: got %v, want %v", test.status, code(err), test.code)
 		}
 	}

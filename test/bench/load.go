@@ -162,15 +162,33 @@ func (c *client) get(token string) error {
 		read, err := c.connection.Read(c.response[n:])
 		n += read
 		answer := c.response[:n]
-		if bytes.HasSuffix(answer, []byte("\r\n\r\n"+profile)) && bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-			return nil
-		}
-		if bytes.Contains(answer, []byte("\r\n\r\n")) && !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("answer is %.40q", answer)
+		if head, body, ok := bytes.Cut(answer, []byte("\r\n\r\n")); ok {
+			if !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) {
+				return fmt.Errorf("answer is %.40q", answer)
+			}
+			// A server may end the body with a line feed.
+			if string(bytes.TrimSuffix(body, []byte("\n"))) == profile && len(body) == contentLength(head) {
+				return nil
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("answer is %q: %w", answer, err)
 		}
 	}
 	return errors.New("answer is longer than the profile")
+}
+
+// contentLength reads the header field, as Go and Node spell it. It returns -1 if
+// there is none.
+func contentLength(head []byte) int {
+	_, rest, ok := bytes.Cut(head, []byte("\r\nContent-Length: "))
+	if !ok {
+		return -1
+	}
+	value, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	length := 0
+	for _, digit := range value {
+		length = 10*length + int(digit-'0')
+	}
+	return length
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
-
-	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
@@ -20,6 +17,7 @@ type settings struct {
 	secretKey, apiURL string
 	share             float64 // of Clerk's limit; 0 is the default
 	transport         http.RoundTripper
+	observer          clerkauth.Observer
 	now               func() time.Time
 }
 
@@ -45,6 +43,7 @@ func ourHandler(s settings) (http.Handler, error) {
 		APIURL:            s.apiURL,
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
 		BudgetShare:       s.share,
+		Observer:          s.observer,
 		Now:               s.now,
 	}
 	if s.transport != nil {
@@ -54,35 +53,7 @@ func ourHandler(s settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler, err := standalone.Handler(standalone.Options{Authenticator: authenticator})
-	if err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/", handler)
-	mux.Handle("GET /organization/members", members(authenticator))
-	return mux, nil
-}
-
-// members lists members on the connection that sign-ins use.
-func members(authenticator *clerkauth.Authenticator) http.HandlerFunc {
-	memberships := &organizationmembership.Client{Backend: authenticator.Backend()}
-	return func(w http.ResponseWriter, r *http.Request) {
-		token, err := clerkauth.BearerToken(r.Header.Get("Authorization"))
-		var caller clerkauth.Caller
-		if err == nil {
-			caller, err = authenticator.Authenticate(r.Context(), token)
-		}
-		if err == nil {
-			params := &organizationmembership.ListParams{OrganizationID: caller.Organization.ID}
-			offset, _ := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
-			params.Offset = &offset
-			_, err = memberships.List(r.Context(), params)
-		}
-		if err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}
+	return standalone.Handler(standalone.Options{Authenticator: authenticator})
 }
 
 // maxGuideConnections is for the sake of file descriptors. The guide's handler

@@ -102,7 +102,6 @@ type tally struct {
 	served, refused, wrong atomic.Int64 // answers
 	began                  time.Time
 	took                   atomic.Int64 // until the last one was served, in nanoseconds
-	late                   time.Duration
 }
 
 func (t *tally) add(a answer) {
@@ -150,14 +149,13 @@ func (c client) atOnce(ctx context.Context, server string, all []user, patience 
 // for the answer before. The server may be another for each request.
 func (c client) arriving(ctx context.Context, server func(i int) string, all []user, perSecond float64) *tally {
 	t := &tally{users: len(all), began: time.Now()}
-	t.late = every(ctx, len(all), perSecond, func(i int) { t.add(c.profile(ctx, server(i), i, all[i])) })
+	every(ctx, len(all), perSecond, func(i int) { t.add(c.profile(ctx, server(i), i, all[i])) })
 	return t
 }
 
 // every calls do n times, so often a second, each time in a goroutine of its
-// own, and returns when all calls have. It reports how late it was at worst: what
-// a machine that is busy with other things adds.
-func every(ctx context.Context, n int, perSecond float64, do func(i int)) (late time.Duration) {
+// own, and returns when all calls have.
+func every(ctx context.Context, n int, perSecond float64, do func(i int)) {
 	var wg sync.WaitGroup
 	began := time.Now()
 	for i := range n {
@@ -165,11 +163,9 @@ func every(ctx context.Context, n int, perSecond float64, do func(i int)) (late 
 		if !pause(ctx, time.Until(at)) {
 			break
 		}
-		late = max(late, time.Since(at))
 		wg.Go(func() { do(i) })
 	}
 	wg.Wait()
-	return late
 }
 
 // pause reports whether the time has passed before ctx ended.

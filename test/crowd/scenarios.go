@@ -89,7 +89,7 @@ func atOnce(ctx context.Context, sc *scene) (outcome, error) {
 	}
 	o := newOutcome(sc.clerk, sc.client.atOnce(ctx, on.url, sc.users, sc.backend.patience))
 	o.nobodyRefused()
-	o.atMost("calls", o.calls, max(20, len(sc.users)*3/200)) // 300 for 20,000
+	o.atMost("calls", o.calls, max(40, len(sc.users)*3/200)) // 300 for 20,000
 	return o, nil
 }
 
@@ -194,11 +194,12 @@ func restart(ctx context.Context, sc *scene) (outcome, error) {
 	}
 	asking := repeat(sc.users, count(sc.size.restartRate, sc.size.restartLasting))
 	var wg sync.WaitGroup
+	drained := len(asking)/2 + sc.size.restartRate/2 // half a second later
 	t := sc.client.arriving(ctx, func(i int) string {
-		switch {
-		case i < len(asking)/2:
+		if i < len(asking)/2 {
 			return sc.first.url
-		case i == len(asking)/2:
+		}
+		if i == drained {
 			wg.Go(sc.first.stop)
 		}
 		return second.url

@@ -40,6 +40,7 @@ type scene struct {
 	users   []user
 	admin   user // of an organization
 
+	reasons reasons
 	first   *instance // knows scenario.known users; nil if there are none
 	running []*instance
 }
@@ -56,7 +57,9 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 				return
 			}
 			defer sc.close()
+			stop := watch()
 			outcomes[i], errs[i] = s.play(ctx, sc)
+			outcomes[i].late, outcomes[i].reasons = stop(), sc.reasons.all()
 		})
 		if !s.together {
 			wg.Wait()
@@ -64,6 +67,29 @@ func (s scenario) run(ctx context.Context, st stage, backends []backend) ([]outc
 	}
 	wg.Wait()
 	return outcomes, errors.Join(append(errs, ctx.Err())...)
+}
+
+// watch measures until stop is called how late a timer fires at worst.
+func watch() (stop func() time.Duration) {
+	const interval = 20 * time.Millisecond
+	done, late := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		var worst time.Duration
+		for {
+			due := time.Now().Add(interval)
+			select {
+			case <-time.After(interval):
+				worst = max(worst, time.Since(due))
+			case <-done:
+				late <- worst
+				return
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(done)
+		return <-late
+	}
 }
 
 // open makes a scene ready to play.
@@ -89,13 +115,14 @@ func (s scenario) open(ctx context.Context, st stage, b backend) (*scene, error)
 		sc.client.atOnce(ctx, sc.first.url, sc.users[:s.known(st.size)], time.Minute)
 		sc.clerk.SetRateLimit(clerkLimit)
 		sc.clerk.ResetRequests()
+		sc.reasons.reset()
 	}
 	return sc, nil
 }
 
 // start starts another instance of the backend.
 func (sc *scene) start(ctx context.Context, s settings) (*instance, error) {
-	s.secretKey, s.now = secretKey, sc.now
+	s.secretKey, s.now, s.observer = secretKey, sc.now, &sc.reasons
 	if s.apiURL == "" {
 		s.apiURL = sc.clerk.URL()
 	}

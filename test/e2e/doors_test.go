@@ -43,9 +43,14 @@ func startStandalone() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
+	store, stopDatabase, err := startDatabase() // account:
+	if err != nil {
+		return nil, err
+	}
 	handler, err := standalone.Handler(standalone.Options{
 		Authenticator:         authenticator,
 		WebhookSigningSecrets: standIn.WebhookSigningSecret(),
+		Account:               store, // account:
 	})
 	if err != nil {
 		return nil, err
@@ -57,6 +62,7 @@ func startStandalone() (func(), error) {
 	}
 	return func() {
 		server.Close()
+		stopDatabase() // account:
 		_ = standIn.Close()
 	}, nil
 }
@@ -166,7 +172,7 @@ func copyApp(from, to string) error {
 			return os.MkdirAll(filepath.Join(to, relative), 0o700)
 		}
 		switch filepath.Ext(name) {
-		case ".go", ".cue", ".app", ".mod", ".sum":
+		case ".go", ".cue", ".app", ".mod", ".sum", ".sql":
 		default:
 			return nil
 		}

@@ -27,6 +27,10 @@ import (
 
 const section = "## Add it to the app you have"
 
+// refused stands for 401 and 403. A machine gets 401 where AcceptsToken of
+// auth/config.cue does not list its kind, and 403 otherwise.
+const refused = -1
+
 // app is the app that the folders are copied into: a module with another name
 // than this one's, and an endpoint that asks who is calling.
 var app = map[string]string{
@@ -104,11 +108,14 @@ func TestTheFoldersStandAloneInAnotherApp(t *testing.T) {
 		"/user/profile":          {token, http.StatusOK, `"email": "ada@example.com"`},
 		"/notes":                 {token, http.StatusOK, `"Owner": "user_ada"`},
 		"/notes/count":           {token, http.StatusOK, ""},
-		"/notes/count?machine":   {machine, http.StatusForbidden, `"permission_denied"`},
-		"/notes?machine":         {machine, http.StatusForbidden, `"permission_denied"`},
+		"/notes/count?machine":   {machine, refused, ""},
+		"/notes?machine":         {machine, refused, ""},
 		"/user/profile?unsigned": {token[:strings.LastIndexByte(token, '.')+1], http.StatusUnauthorized, `"not signed in"`},
 	} {
 		status, body, err := get(t.Context(), api+path, want.token)
+		if want.status == refused && (status == http.StatusUnauthorized || status == http.StatusForbidden) {
+			continue
+		}
 		if err != nil || status != want.status || !strings.Contains(body, want.body) {
 			t.Errorf("GET %s: %d %s %v, want %d with %s", path, status, body, err, want.status, want.body)
 		}

@@ -56,7 +56,7 @@ type Logger interface {
 //
 // Handle is called for each verified event. It returns nil once the event is
 // safe: any error is answered with 503, and Svix, which delivers for Clerk,
-// repeats the event for days. The log gets the reason why a webhook was not
+// repeats the event for about a day. The log gets the reason why a webhook was not
 // taken, and nothing of what was in it.
 func NewReceiver(signingSecrets string, handle func(context.Context, *Event) error, log Logger) (*Receiver, error) {
 	r := &Receiver{handle: handle, log: log}

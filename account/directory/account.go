@@ -1,0 +1,97 @@
+package directory
+
+import (
+	"context"
+	"errors"
+
+	"encore.dev/beta/errs"
+	"github.com/jackc/pgx/v5"
+
+	"encore.app/auth/clerkauth"
+)
+
+// Account is a user as this application knows them.
+type Account struct {
+	UserID        string `json:"userId"`
+	Email         string `json:"email" encore:"sensitive"` // "" for a user without a primary address
+	EmailVerified bool   `json:"emailVerified"`
+	Username      string `json:"username" encore:"sensitive"`
+	FirstName     string `json:"firstName" encore:"sensitive"`
+	LastName      string `json:"lastName" encore:"sensitive"`
+
+	Settings Settings `json:"settings"`
+}
+
+// Account returns the caller's account. Of a caller whose first event has not
+// come yet, it stores what the session token tells.
+func (s *Store) Account(ctx context.Context, caller *clerkauth.Caller) (*Account, error) {
+	if caller.UserID == "" {
+		return nil, errNoUser()
+	}
+	var account *Account
+	err := s.use(ctx, requestTimeout, func(ctx context.Context) (err error) {
+		account, err = s.account(ctx, caller)
+		return err
+	})
+	return account, err
+}
+
+func (s *Store) account(ctx context.Context, caller *clerkauth.Caller) (*Account, error) {
+	account, described, err := s.findAccount(ctx, caller.UserID)
+	if err != nil || account != nil && (described || account.Email == caller.Email && account.EmailVerified == caller.EmailVerified) {
+		return account, err
+	}
+	// Clerk has not described the user to this database. An event that comes
+	// meanwhile stays.
+	_, err = s.pool.Exec(ctx, `
+		INSERT INTO users AS old (id, primary_email, email_verified) VALUES ($1, $2, $3)
+		ON CONFLICT (id) DO UPDATE SET
+			primary_email = excluded.primary_email, email_verified = excluded.email_verified, stored_at = clock_timestamp()
+		WHERE old.updated_at IS NULL AND old.deleted_at IS NULL`,
+		caller.UserID, storable(caller.Email), caller.EmailVerified)
+	if err != nil {
+		return nil, err
+	}
+	account, _, err = s.findAccount(ctx, caller.UserID)
+	return account, err
+}
+
+const accountStatement = `
+	SELECT u.primary_email, u.email_verified, u.username, u.first_name, u.last_name,
+		u.updated_at IS NOT NULL, u.deleted_at IS NOT NULL,
+		coalesce(s.version, 0), coalesce(s.display_name, ''), coalesce(s.locale, ''), coalesce(s.time_zone, ''),
+		coalesce(s.theme, $2)
+	FROM users u LEFT JOIN settings s ON s.user_id = u.id WHERE u.id = $1`
+
+// findAccount returns nil for a user who is not known, and reports whether Clerk
+// has described the user.
+func (s *Store) findAccount(ctx context.Context, userID string) (account *Account, described bool, err error) {
+	a := Account{UserID: userID}
+	var deleted bool
+	err = s.pool.QueryRow(ctx, accountStatement, userID, defaultTheme).Scan(
+		&a.Email, &a.EmailVerified, &a.Username, &a.FirstName, &a.LastName, &described, &deleted,
+		&a.Settings.Version, &a.Settings.DisplayName, &a.Settings.Locale, &a.Settings.TimeZone, &a.Settings.Theme)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	case deleted:
+		return nil, false, errDeleted()
+	}
+	return &a, described, nil
+}
+
+func errNoUser() error {
+	return &errs.Error{Code: errs.PermissionDenied, Message: "requires a user"}
+}
+
+// errDeleted is for a token that outlives its user.
+func errDeleted() error {
+	return &errs.Error{Code: errs.NotFound, Message: "the account is deleted"}
+}
+
+// errUnknown is for a user whom the database has never heard of.
+func errUnknown() error {
+	return &errs.Error{Code: errs.NotFound, Message: "no such user"}
+}

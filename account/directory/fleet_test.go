@@ -1,0 +1,175 @@
+package directory
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"encore.app/auth/clerkauth"
+	"encore.app/webhooks/clerkevent"
+)
+
+// heard is a [Target] that remembers what it was told.
+type heard struct {
+	mu   sync.Mutex
+	all  []string
+	fail error
+}
+
+func (h *heard) add(what string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fail == nil {
+		h.all = append(h.all, what)
+	}
+	return h.fail
+}
+
+func (h *heard) UserUpdated(_ context.Context, u *clerkauth.UserRecord) error {
+	if u.Banned {
+		return h.add(u.ID + " banned")
+	}
+	return h.add(u.ID + " " + u.PrimaryEmail)
+}
+
+func (h *heard) UserDeleted(_ context.Context, id string, _ time.Time) error {
+	return h.add(id + " deleted")
+}
+
+func (h *heard) SessionEnded(_ context.Context, id string, _ time.Time) error {
+	return h.add(id + " ended")
+}
+
+// expect polls once and compares what is new.
+func (h *heard) expect(t *testing.T, f *follower, want ...string) {
+	t.Helper()
+	if err := f.poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(h.all, want) {
+		t.Errorf("heard %q, want %q", h.all, want)
+	}
+	h.all = nil
+}
+
+func TestFollow(t *testing.T) {
+	s, _ := newStore(t, nil)
+	apply := func(e *clerkevent.Event) {
+		t.Helper()
+		if err := s.Apply(t.Context(), e); err != nil {
+			t.Fatal(codeOf(err))
+		}
+	}
+	session := &clerkevent.Event{ID: "session", Type: clerkevent.SessionEnded, At: at(1), Session: &clerkevent.Session{ID: "sess_1", UserID: "user_ada"}}
+	banned := userEvent("banned", clerkevent.UserUpdated, 1, func(u *clerkevent.User) { u.Banned = true })
+	admitted := userEvent("admitted", clerkevent.UserUpdated, 2, func(u *clerkevent.User) { u.PrimaryEmailAddress = "ada@example.com" })
+
+	var one, two heard
+	first := &follower{store: s, target: &one}
+	one.expect(t, first)
+	apply(banned)
+	apply(session)
+	apply(joined("org_1", "user_ada", 1))
+	one.expect(t, first, "user_ada banned", "sess_1 ended")
+	one.expect(t, first)
+	second := &follower{store: s, target: &two}
+	two.expect(t, second, "user_ada banned", "sess_1 ended") // an instance that starts
+	apply(admitted)
+	apply(banned) // again
+	one.expect(t, first, "user_ada ada@example.com")
+	two.expect(t, second, "user_ada ada@example.com")
+
+	one.fail = context.DeadlineExceeded
+	apply(userEvent("deleted", clerkevent.UserDeleted, 3, nil))
+	if err := first.poll(t.Context()); err == nil {
+		t.Error("a target that fails is not reported")
+	}
+	one.fail = nil
+	one.expect(t, first, "user_ada deleted")
+	if err := s.Erase(t.Context(), "user_grace"); err != nil {
+		t.Fatal(codeOf(err))
+	}
+	one.expect(t, first, "user_grace deleted")
+	two.expect(t, second, "user_ada deleted", "user_grace deleted")
+}
+
+// TestFollowMissesNoLateCommit commits transactions in another order than that
+// of their numbers, with one beside them that takes long.
+func TestFollowMissesNoLateCommit(t *testing.T) {
+	s, _ := newStore(t, nil)
+	ctx := t.Context()
+	begin := func(id string) func() {
+		t.Helper()
+		tx, err := s.pool.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		event := &clerkevent.Event{ID: id, Type: clerkevent.SessionEnded, At: at(1), Session: &clerkevent.Session{ID: id, UserID: "user_ada"}}
+		if err := apply(ctx, tx, event); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := tx.Commit(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var h heard
+	f := &follower{store: s, target: &h}
+	h.expect(t, f)
+	long := begin("sess_long")
+	first, second := begin("sess_1"), begin("sess_2")
+	second()
+	h.expect(t, f, "sess_2 ended")
+	begin("sess_3")()
+	h.expect(t, f, "sess_3 ended")
+	first()
+	h.expect(t, f, "sess_1 ended")
+	h.expect(t, f)
+	long()
+	h.expect(t, f, "sess_long ended")
+	h.expect(t, f)
+	if len(f.told) > 4 {
+		t.Errorf("%d events are remembered", len(f.told))
+	}
+	begin("sess_4")()
+	h.expect(t, f, "sess_4 ended")
+	if len(f.told) > 1 {
+		t.Errorf("%d events are remembered", len(f.told))
+	}
+}
+
+// TestBanReachesEveryInstance has three instances on one database, of which one
+// takes the webhook.
+func TestBanReachesEveryInstance(t *testing.T) {
+	s, _ := newStore(t, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	arrived := make(chan struct{}, 3)
+	for range 3 {
+		wait.Go(func() {
+			s.Follow(ctx, signal{arrived})
+		})
+	}
+	if err := s.Apply(ctx, userEvent("banned", clerkevent.UserUpdated, 1, func(u *clerkevent.User) { u.Banned = true })); err != nil {
+		t.Fatal(codeOf(err))
+	}
+	begin := time.Now()
+	for range 3 {
+		<-arrived
+	}
+	t.Logf("the ban was everywhere after %v", time.Since(begin).Round(time.Millisecond))
+	stop()
+	wait.Wait()
+}
+
+type signal struct{ arrived chan struct{} }
+
+func (s signal) UserUpdated(context.Context, *clerkauth.UserRecord) error {
+	s.arrived <- struct{}{}
+	return nil
+}
+func (signal) UserDeleted(context.Context, string, time.Time) error  { return nil }
+func (signal) SessionEnded(context.Context, string, time.Time) error { return nil }

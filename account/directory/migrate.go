@@ -1,0 +1,104 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"encore.app/account/migrations"
+)
+
+// migrationLock is the advisory lock of one who changes the schema.
+const migrationLock = 0x6163636f756e74 // "account"
+
+// prepare brings the schema up to date once. Encore does that before the app
+// starts, locally and in its cloud; a self-hosted image and the net/http server
+// leave it to this function.
+func (s *Store) prepare(ctx context.Context) error {
+	if s.ready.Load() {
+		return nil
+	}
+	err := s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx) })
+	s.ready.Store(err == nil)
+	return err
+}
+
+// migrate applies the migrations that are missing. It keeps the version as
+// Encore does, which uses golang-migrate: the highest row of schema_migrations.
+// Where nothing is missing it needs no right but to read.
+func migrate(ctx context.Context, tx pgx.Tx) error {
+	all, err := upMigrations()
+	if err != nil {
+		return err
+	}
+	current, err := version(ctx, tx)
+	if err != nil || current >= len(all) {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+		return err
+	}
+	// Another instance may have been faster.
+	if current, err = version(ctx, tx); err != nil || current >= len(all) {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)"); err != nil {
+		return err
+	}
+	for _, statements := range all[current:] {
+		// Without arguments, pgx sends several statements at once.
+		if _, err := tx.Exec(ctx, statements); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM schema_migrations"); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO schema_migrations (version, dirty) VALUES ($1, false)", len(all))
+	return err
+}
+
+// version returns the number of migrations that are applied.
+func version(ctx context.Context, tx pgx.Tx) (int, error) {
+	var exists bool
+	// Not by to_regclass: it remembers that a table was missing, although another
+	// instance has created it while this one waited for the lock.
+	err := tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND relnamespace = current_schema()::regnamespace)`).Scan(&exists)
+	if err != nil || !exists {
+		return 0, err
+	}
+	var version int
+	err = tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM schema_migrations WHERE NOT dirty").Scan(&version)
+	return version, err
+}
+
+// upMigrations returns the migrations in order.
+func upMigrations() ([]string, error) {
+	names, err := fs.Glob(migrations.Files, "*.up.sql")
+	if err != nil {
+		return nil, err
+	}
+	number := func(name string) int {
+		n, _ := strconv.Atoi(name[:max(strings.IndexByte(name, '_'), 0)])
+		return n
+	}
+	slices.SortFunc(names, func(a, b string) int { return number(a) - number(b) })
+	var all []string
+	for i, name := range names {
+		if number(name) != i+1 {
+			return nil, fmt.Errorf("migration %s is not number %d", name, i+1)
+		}
+		statements, err := fs.ReadFile(migrations.Files, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, string(statements))
+	}
+	return all, nil
+}

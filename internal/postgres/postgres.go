@@ -1,0 +1,165 @@
+// Package postgres runs a temporary PostgreSQL server from the programs that
+// are installed on the machine. Tests and the development command use it where
+// no DATABASE_URL is set.
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrNotInstalled is the error of [Start] on a machine without PostgreSQL.
+var ErrNotInstalled = errors.New("PostgreSQL's initdb is neither on PATH nor in /usr/lib/postgresql")
+
+// Server is a running PostgreSQL server with an empty data folder of its own.
+// It listens on a free loopback port and has one superuser, with a password
+// made up for this run.
+type Server struct {
+	url      string
+	process  *exec.Cmd
+	lifeline io.Closer // closed: the server stops
+	output   *output
+	exited   chan struct{}
+}
+
+// script runs the server until standard input ends, which also happens when
+// this process is killed. It then removes the data folder.
+const script = `
+"$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null || exit 1
+rm "$2/password"
+"$1/postgres" -D "$2/data" -c listen_addresses=127.0.0.1 -c port="$3" -c unix_socket_directories= \
+	-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=100 -c shared_buffers=64MB &
+server=$!
+trap : INT TERM
+cat >/dev/null
+kill -INT $server 2>/dev/null
+wait $server
+rm -rf "$2"
+`
+
+// Start starts a server and waits until it takes connections. It stops with
+// [Server.Stop], and when this process ends in whatever way. Its data is not
+// synced to the disk: it is for data that may be lost.
+func Start(ctx context.Context) (*Server, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "postgres-")
+	if err != nil {
+		return nil, err
+	}
+	password := rand.Text()
+	if err := os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600); err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		url:    fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%s/postgres?sslmode=disable", password, port),
+		output: new(output),
+		exited: make(chan struct{}),
+	}
+	s.process = exec.Command("sh", "-c", script, "sh", bin, dir, port)
+	s.process.Dir = "/"
+	s.process.Stderr = s.output
+	if err := unprivileged(s.process, dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), os.RemoveAll(dir))
+	}
+	if s.lifeline, err = s.process.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := s.process.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), os.RemoveAll(dir))
+	}
+	go func() {
+		_ = s.process.Wait()
+		close(s.exited)
+	}()
+	if err := s.wait(ctx); err != nil {
+		s.Stop()
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// URL is how to connect to the server, as DATABASE_URL has it.
+func (s *Server) URL() string { return s.url }
+
+// Stop stops the server and removes its data.
+func (s *Server) Stop() {
+	_ = s.lifeline.Close()
+	<-s.exited
+}
+
+// wait returns when the server takes connections.
+func (s *Server) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		connection, err := pgx.Connect(ctx, s.url)
+		if err == nil {
+			return connection.Close(ctx)
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("it ended at once: %s", s.output)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// programs returns the folder of PostgreSQL's programs, the newest version
+// where Debian has several.
+func programs() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil { // postgres is beside it
+			return filepath.Dir(path), nil
+		}
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return "", ErrNotInstalled
+	}
+	slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) + strings.Compare(a, b)/2 })
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// freePort returns a loopback port that was free a moment ago: PostgreSQL
+// cannot choose one itself.
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, err
+}
+
+// output keeps the beginning of what the server writes.
+type output struct{ text []byte }
+
+// Write implements [io.Writer].
+func (o *output) Write(p []byte) (int, error) {
+	o.text = append(o.text, p[:min(len(p), 4096-min(len(o.text), 4096))]...)
+	return len(p), nil
+}
+
+func (o *output) String() string { return strings.TrimSpace(string(o.text)) }

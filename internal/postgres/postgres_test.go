@@ -1,0 +1,35 @@
+package postgres
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestStart(t *testing.T) {
+	server, err := Start(t.Context())
+	if errors.Is(err, ErrNotInstalled) && os.Getenv("ACCOUNT_TESTS") != "required" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection, err := pgx.Connect(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dir string
+	if err := connection.QueryRow(t.Context(), "SHOW data_directory").Scan(&dir); err != nil {
+		t.Error(err)
+	}
+	connection.Close(t.Context())
+	server.Stop()
+	if _, err := pgx.Connect(t.Context(), server.URL()); err == nil {
+		t.Error("still running")
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("%s is left", dir)
+	}
+}
