@@ -15,7 +15,7 @@ const (
 	// callSteps is in how many steps that time is counted.
 	callSteps = 25
 	// maxCallTime bounds a call by the clock.
-	maxCallTime = 10 * time.Second
+	maxCallTime = 30 * time.Second
 )
 
 // withCallTimeout returns a context that ends after callTimeout. Timers are on

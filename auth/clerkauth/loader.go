@@ -21,8 +21,9 @@ const (
 	maxRefreshCalls = 4
 
 	// maxQueueTime is how long a sign-in waits for its call to leave while
-	// Clerk answers others.
+	// Clerk answers others. It is counted in steps, as a call's time is.
 	maxQueueTime = 10 * time.Second
+	queueSteps   = 10
 	// maxQueued bounds how many ids wait. Clerk's limit lets fewer be loaded
 	// within maxQueueTime.
 	maxQueued = 100_000
@@ -41,7 +42,8 @@ const (
 type load struct {
 	*flight[userRecord]
 	id     string
-	wanted atomic.Bool   // a request waits; otherwise it is a refresh
+	wanted atomic.Bool   // a request has asked; otherwise it is a refresh
+	asking atomic.Int32  // requests that wait now
 	left   chan struct{} // closed once a call for it is out
 
 	// Guarded by loader.mu until left is closed, and not changed from then on.
@@ -223,18 +225,24 @@ func (l *loader) wait(ctx context.Context, until time.Time, ld *load) (userRecor
 	if !until.IsZero() {
 		left, rest = ld.left, max(time.Until(until), 0)
 	}
-	timer := time.NewTimer(maxQueueTime)
+	ld.asking.Add(1)
+	defer ld.asking.Add(-1)
+	timer := time.NewTimer(maxQueueTime / queueSteps)
 	defer timer.Stop()
-	for {
+	for steps := queueSteps; ; {
 		select {
 		case <-ld.done:
 			return ld.value, ld.err
 		case <-left:
-			left = nil
+			left, steps = nil, 1
 			timer.Reset(rest)
 		case <-ctx.Done():
 			return userRecord{}, canceled(ctx)
 		case <-timer.C:
+			if steps--; steps > 0 {
+				timer.Reset(maxQueueTime / queueSteps)
+				continue
+			}
 			select {
 			case <-ld.done: // on a busy machine both are late
 				return ld.value, ld.err

@@ -113,10 +113,11 @@ func (l *loader) withdraw(batch []*load) {
 	}
 }
 
-// endOverdue ends sign-ins whose requests no longer wait.
+// endOverdue ends sign-ins that have been queued for long, and whose requests no
+// longer wait.
 func (l *loader) endOverdue() {
 	overdue := time.Now().Add(-maxQueueTime)
-	for len(l.signIns) > 0 && l.signIns[0].queuedAt.Before(overdue) {
+	for len(l.signIns) > 0 && l.signIns[0].queuedAt.Before(overdue) && l.signIns[0].asking.Load() <= 0 {
 		l.counts.add(CountBudget, string(classSignIn), 1)
 		l.end(take(&l.signIns, 1)[0], userRecord{}, errNoAnswer)
 	}
