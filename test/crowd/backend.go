@@ -4,7 +4,10 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
@@ -53,7 +56,32 @@ func ourHandler(s settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return standalone.Handler(standalone.Options{Authenticator: authenticator})
+	handler, err := standalone.Handler(standalone.Options{Authenticator: authenticator})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.Handle("GET /organization/members", listMembers(authenticator))
+	return mux, nil
+}
+
+// listMembers asks Clerk for members on the connection that sign-ins use, as an
+// endpoint of an application may. The app's own list reads its database.
+func listMembers(authenticator *clerkauth.Authenticator) http.Handler {
+	memberships := &organizationmembership.Client{Backend: authenticator.Backend()}
+	return authenticator.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := clerkauth.FromContext(r.Context())
+		offset, err := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
+		if err == nil {
+			params := &organizationmembership.ListParams{OrganizationID: caller.Organization.ID}
+			params.Offset = &offset
+			_, err = memberships.List(r.Context(), params)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}), nil)
 }
 
 // maxGuideConnections is for the sake of file descriptors. The guide's handler
