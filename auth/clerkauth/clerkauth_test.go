@@ -43,7 +43,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now.Store(&next)
 }
 
-// fixture is a stand-in for Clerk and an Authenticator that asks it, both by
+// fixture is a fake Clerk for Clerk and an Authenticator that asks it, both by
 // one clock.
 type fixture struct {
 	clerk         *fakeclerk.Server

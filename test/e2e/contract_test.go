@@ -163,7 +163,7 @@ func want(t *testing.T, got answer, status int, body string) {
 	}
 }
 
-// now is the time by which the stand-in signs.
+// now is the time by which the fake Clerk signs.
 func now() time.Time {
 	if w.now != nil {
 		return w.now()

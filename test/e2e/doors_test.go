@@ -25,7 +25,7 @@ type clock struct{ offset atomic.Int64 }
 func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
 func (c *clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }
 
-// startStandalone runs the standalone door by a clock that is moved by hand.
+// startStandalone runs the standalone handler by a clock that is moved by hand.
 func startStandalone() (func(), error) {
 	var c clock
 	standIn, err := fakeclerk.Start(fakeclerk.Options{Now: c.Now})

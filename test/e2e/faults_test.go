@@ -64,7 +64,7 @@ func TestFaults(t *testing.T) {
 				states = append([]state{{"stale", stale, test.stale}, {"expired", expired[i], test.expired}}, states...)
 			}
 			mustServe(t, fresh)
-			tokens := map[string]string{} // signed now: a stand-in that refuses connections signs none
+			tokens := map[string]string{} // signed now: a fake Clerk that refuses connections signs none
 			for _, state := range states {
 				tokens[state.name] = "Bearer " + token(t, url.Values{"user_id": {state.user}})
 			}
@@ -110,7 +110,7 @@ func mustServe(t *testing.T, user string) {
 // nothing is known is served.
 func recovered(t *testing.T) {
 	t.Helper()
-	eventually(t, "the stand-in listens again", func() bool {
+	eventually(t, "the fake Clerk listens again", func() bool {
 		response, err := client.Get(w.clerk + "/fakeclerk/requests")
 		return err == nil && response.Body.Close() == nil
 	})
@@ -148,7 +148,7 @@ func TestMisconfigurationIsSaidInternally(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	if w.advance == nil {
-		t.Log("the keys of a backend that was not started here would stay changed: left to the other doors")
+		t.Log("the keys of a backend that was not started here would stay changed: left to the other servers")
 		return
 	}
 	recovered(t)

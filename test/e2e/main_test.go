@@ -1,9 +1,9 @@
 // Package e2e checks the HTTP contract from outside, over HTTP only, against
-// one of three doors:
+// one of three servers:
 //
-//   - by default the standalone door, started in this process;
+//   - by default the standalone handler, started in this process;
 //   - with E2E_BACKEND=encore a copy of the app under encore run, started here;
-//   - with E2E_API_URL and E2E_CLERK_URL a backend and a stand-in that already
+//   - with E2E_API_URL and E2E_CLERK_URL a backend and a fake Clerk that already
 //     run, for instance by go run ./cmd/dev.
 package e2e
 
@@ -24,10 +24,10 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
-// world is the backend under test and the stand-in that it asks.
+// world is the backend under test and the fake Clerk that it asks.
 type world struct {
 	api   string // URL of the backend
-	clerk string // URL of the stand-in
+	clerk string // URL of the fake Clerk
 	// advance lets time pass for both. It is nil where their time is not ours.
 	advance func(time.Duration)
 	// now is their clock, nil where it is the real one.
@@ -59,13 +59,13 @@ func start() (stop func(), err error) {
 	} else if api+clerk != "" {
 		return nil, fmt.Errorf("E2E_API_URL and E2E_CLERK_URL go together")
 	}
-	switch door := os.Getenv("E2E_BACKEND"); door {
+	switch backend := os.Getenv("E2E_BACKEND"); door {
 	case "", "standalone":
 		return startStandalone()
 	case "encore":
 		return startEncore()
 	default:
-		return nil, fmt.Errorf("E2E_BACKEND=%s: it is standalone or encore", door)
+		return nil, fmt.Errorf("E2E_BACKEND=%s: it is standalone or encore", backend)
 	}
 }
 
@@ -116,7 +116,7 @@ func profile(t testing.TB, userID string) answer {
 	return ask(t, "/user/profile", "Bearer "+token(t, url.Values{"user_id": {userID}}))
 }
 
-// token gives a session token that the stand-in signs as the query says.
+// token gives a session token that the fake Clerk signs as the query says.
 func token(t testing.TB, query url.Values) string {
 	t.Helper()
 	status, body := clerk(t, http.MethodGet, "/token?"+query.Encode(), nil)
@@ -126,7 +126,7 @@ func token(t testing.TB, query url.Values) string {
 	return strings.TrimSpace(string(body))
 }
 
-// clerk calls the stand-in.
+// clerk calls the fake Clerk.
 func clerk(t testing.TB, method, path string, body any) (int, []byte) {
 	t.Helper()
 	var content bytes.Buffer
@@ -153,7 +153,7 @@ func clerk(t testing.TB, method, path string, body any) (int, []byte) {
 	return response.StatusCode, answered
 }
 
-// control calls the stand-in and expects success.
+// control calls the fake Clerk and expects success.
 func control(t testing.TB, method, path string, body any) {
 	t.Helper()
 	if status, answered := clerk(t, method, path, body); status/100 != 2 {
@@ -161,7 +161,7 @@ func control(t testing.TB, method, path string, body any) {
 	}
 }
 
-// calls counts what the stand-in was asked for since the last reset.
+// calls counts what the fake Clerk was asked for since the last reset.
 func calls(t testing.TB) (total int, routes map[string]int) {
 	t.Helper()
 	_, body := clerk(t, http.MethodGet, "/fakeclerk/requests", nil)

@@ -12,7 +12,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// standInSecret is the one with which the stand-in signs webhooks by default.
+// standInSecret is the one with which the fake Clerk signs webhooks by default.
 const standInSecret = "whsec_ZmFrZWNsZXJrIHdlYmhvb2sgc2VjcmV0"
 
 // signed gives the headers that Svix would send with the body.
@@ -57,9 +57,9 @@ func skipWithoutWebhooks(t *testing.T) {
 	body := []byte(`{"type":"email.created"}`)
 	if got := post(t, body, signed(t, standInSecret, time.Now(), body)); got.status != http.StatusNoContent {
 		if w.advance != nil {
-			t.Fatalf("the door that was started here does not take webhooks: %v", got)
+			t.Fatalf("the server that was started here does not take webhooks: %v", got)
 		}
-		t.Skipf("this door does not take the stand-in's webhooks: %v", got)
+		t.Skipf("this server does not take the fake Clerk's webhooks: %v", got)
 	}
 }
 
