@@ -59,7 +59,7 @@ func start() (stop func(), err error) {
 	} else if api+clerk != "" {
 		return nil, fmt.Errorf("E2E_API_URL and E2E_CLERK_URL go together")
 	}
-	switch backend := os.Getenv("E2E_BACKEND"); door {
+	switch backend := os.Getenv("E2E_BACKEND"); backend {
 	case "", "standalone":
 		return startStandalone()
 	case "encore":
