@@ -1,7 +1,7 @@
 import { useAuth, useClerk } from '@clerk/react';
 import { useCallback, useEffect, useReducer, useState, useSyncExternalStore } from 'react';
 
-import Client, { isAPIError, type user } from './client';
+import Client, { isAPIError, type profile } from './client';
 
 /** Time before the next attempt, in milliseconds, when only waiting helps. */
 const RETRY_AFTER = 2000;
@@ -9,7 +9,7 @@ const RETRY_AFTER = 2000;
 /** Answer is the result of GET /user/profile. */
 export type Answer =
   | { kind: 'asking' }
-  | { kind: 'profile'; token: string; profile: user.Profile; took: number }
+  | { kind: 'profile'; token: string; profile: profile.Profile; took: number }
   | { kind: 'refused'; token: string; status: number; code: string; message: string }
   | { kind: 'unreachable' }
   | { kind: 'no-token'; message: string };

@@ -32,9 +32,11 @@ const BROWSER = typeof globalThis === "object" && ("window" in globalThis);
  * Client is an API client for the app-id Encore application.
  */
 export default class Client {
+    public readonly account: account.ServiceClient
     public readonly organization: organization.ServiceClient
     public readonly user: user.ServiceClient
     public readonly webhooks: webhooks.ServiceClient
+    public readonly whoami: whoami.ServiceClient
     private readonly options: ClientOptions
     private readonly target: string
 
@@ -49,9 +51,11 @@ export default class Client {
         this.target = target
         this.options = options ?? {}
         const base = new BaseClient(this.target, this.options)
+        this.account = new account.ServiceClient(base)
         this.organization = new organization.ServiceClient(base)
         this.user = new user.ServiceClient(base)
         this.webhooks = new webhooks.ServiceClient(base)
+        this.whoami = new whoami.ServiceClient(base)
     }
 
     /**
@@ -90,8 +94,68 @@ export interface ClientOptions {
 }
 
 /**
+ * Package account keeps what the application knows of its users: a copy of
+ * Clerk's users, organizations and memberships that is right whatever happens
+ * to the webhooks, and the users' own settings. The rules are in the package
+ * directory.
+ * 
+ * To do without it, delete the folder and the lines marked "account:" in other
+ * files.
+ */
+export namespace account {
+
+    export class ServiceClient {
+        private baseClient: BaseClient
+
+        constructor(baseClient: BaseClient) {
+            this.baseClient = baseClient
+            this.GetAccount = this.GetAccount.bind(this)
+            this.ListMembers = this.ListMembers.bind(this)
+            this.SaveSettings = this.SaveSettings.bind(this)
+        }
+
+        /**
+         * GetAccount returns the user as this application knows them.
+         */
+        public async GetAccount(): Promise<directory.Account> {
+            // Now make the actual call to the API
+            const resp = await this.baseClient.callTypedAPI("GET", `/account`)
+            return await resp.json() as directory.Account
+        }
+
+        /**
+         * ListMembers lists the members of the active organization to its admins.
+         */
+        public async ListMembers(params: directory.MembersParams): Promise<directory.Members> {
+            // Convert our params into the objects we need for the request
+            const query = makeRecord<string, string | string[]>({
+                after:  params.After,
+                limit:  params.Limit,
+                offset: params.Offset,
+                q:      params.Q,
+            })
+
+            // Now make the actual call to the API
+            const resp = await this.baseClient.callTypedAPI("GET", `/organization/members`, undefined, {query})
+            return await resp.json() as directory.Members
+        }
+
+        /**
+         * SaveSettings replaces the user's settings. It answers Aborted (409) if they
+         * have changed since the version that the caller knows.
+         */
+        public async SaveSettings(params: directory.Settings): Promise<directory.Settings> {
+            // Now make the actual call to the API
+            const resp = await this.baseClient.callTypedAPI("PUT", `/account/settings`, JSON.stringify(params))
+            return await resp.json() as directory.Settings
+        }
+    }
+}
+
+/**
  * Package auth decides who is calling: it holds the auth handler that Encore
- * runs before every endpoint marked auth. Other services ask it with Caller.
+ * runs before every endpoint marked auth. Other services call [Caller] or
+ * [Require] to learn who calls and what they may do.
  */
 export namespace auth {
     /**
@@ -104,67 +168,9 @@ export namespace auth {
 
 /**
  * Package organization answers questions about the caller's active organization,
- * and shows how an endpoint asks what a caller may do.
+ * and shows how an endpoint says what its caller must have.
  */
 export namespace organization {
-    /**
-     * ListMembersParams choose a page of members.
-     */
-    export interface ListMembersParams {
-        /**
-         * Limit is the most members to list, from 1 to 100. The default is 10.
-         */
-        Limit: number
-
-        /**
-         * Offset is how many members to pass over. The default is 0.
-         */
-        Offset: number
-    }
-
-    /**
-     * ListMembersResponse is a page of members, the oldest first.
-     */
-    export interface ListMembersResponse {
-        members: Member[]
-        /**
-         * Total is the number of members on all pages.
-         */
-        total: number
-    }
-
-    /**
-     * Member is a user in the organization.
-     */
-    export interface Member {
-        userId: string
-        role: string
-        /**
-         * Identifier is what the user signs in with: an email address, a phone
-         * number or a username.
-         */
-        identifier: string
-
-        firstName: string
-        lastName: string
-    }
-
-    /**
-     * Organization is the active organization as its member sees it.
-     */
-    export interface Organization {
-        id: string
-        slug: string
-        /**
-         * Role is the caller's, such as org:admin.
-         */
-        role: string
-
-        /**
-         * Permissions are the caller's custom permissions.
-         */
-        permissions: string[]
-    }
 
     export class ServiceClient {
         private baseClient: BaseClient
@@ -172,33 +178,16 @@ export namespace organization {
         constructor(baseClient: BaseClient) {
             this.baseClient = baseClient
             this.GetOrganization = this.GetOrganization.bind(this)
-            this.ListMembers = this.ListMembers.bind(this)
             this.RemoveMember = this.RemoveMember.bind(this)
         }
 
         /**
          * GetOrganization tells callers which organization is active for them.
          */
-        public async GetOrganization(): Promise<Organization> {
+        public async GetOrganization(): Promise<members.Organization> {
             // Now make the actual call to the API
             const resp = await this.baseClient.callTypedAPI("GET", `/organization`)
-            return await resp.json() as Organization
-        }
-
-        /**
-         * ListMembers lists the members of the active organization, to its admins. What
-         * it says may be ten seconds old.
-         */
-        public async ListMembers(params: ListMembersParams): Promise<ListMembersResponse> {
-            // Convert our params into the objects we need for the request
-            const query = makeRecord<string, string | string[]>({
-                limit:  String(params.Limit),
-                offset: String(params.Offset),
-            })
-
-            // Now make the actual call to the API
-            const resp = await this.baseClient.callTypedAPI("GET", `/organization/members`, undefined, {query})
-            return await resp.json() as ListMembersResponse
+            return await resp.json() as members.Organization
         }
 
         /**
@@ -215,16 +204,6 @@ export namespace organization {
  * Package user answers questions about the signed-in user.
  */
 export namespace user {
-    /**
-     * Profile is what a signed-in user sees of themselves.
-     */
-    export interface Profile {
-        userId: string
-        /**
-         * Email is the primary email address, "" for a user without one.
-         */
-        email: string
-    }
 
     export class ServiceClient {
         private baseClient: BaseClient
@@ -237,18 +216,17 @@ export namespace user {
         /**
          * GetProfile tells callers who they are.
          */
-        public async GetProfile(): Promise<Profile> {
+        public async GetProfile(): Promise<profile.Profile> {
             // Now make the actual call to the API
             const resp = await this.baseClient.callTypedAPI("GET", `/user/profile`)
-            return await resp.json() as Profile
+            return await resp.json() as profile.Profile
         }
     }
 }
 
 /**
- * Package webhooks receives Clerk's webhooks and publishes what they say on the
- * topic Events, for every service that wants to know of users, sessions and
- * organizations that changed.
+ * Package webhooks receives Clerk's webhooks and hands what they say to the
+ * services that want to know of users, sessions and organizations that changed.
  */
 export namespace webhooks {
 
@@ -262,12 +240,216 @@ export namespace webhooks {
 
         /**
          * Clerk is the endpoint to name in Clerk's dashboard, under Webhooks. It answers
-         * 204 once the event is published; on anything else Clerk sends it again. It is
-         * sensitive, so that Encore's traces do not keep what is in the events.
+         * 204 once every service has taken the event; on anything else Clerk sends it
+         * again. It is sensitive, so that Encore's traces do not keep what is in events.
          */
         public async Clerk(method: "POST", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
             return this.baseClient.callAPI(method, `/webhooks/clerk`, body, options)
         }
+    }
+}
+
+/**
+ * Package whoami tells callers who they are: people, API keys and machines. It
+ * shows how an endpoint says which kinds of callers it takes.
+ */
+export namespace whoami {
+
+    export class ServiceClient {
+        private baseClient: BaseClient
+
+        constructor(baseClient: BaseClient) {
+            this.baseClient = baseClient
+            this.Get = this.Get.bind(this)
+            this.GetMachine = this.GetMachine.bind(this)
+        }
+
+        /**
+         * Get is for people, and for API keys with the scope whoami:read.
+         */
+        public async Get(): Promise<identity.Identity> {
+            // Now make the actual call to the API
+            const resp = await this.baseClient.callTypedAPI("GET", `/whoami`)
+            return await resp.json() as identity.Identity
+        }
+
+        /**
+         * GetMachine is for machines: other services with an M2M token, and OAuth
+         * clients.
+         */
+        public async GetMachine(): Promise<identity.Identity> {
+            // Now make the actual call to the API
+            const resp = await this.baseClient.callTypedAPI("GET", `/whoami/machine`)
+            return await resp.json() as identity.Identity
+        }
+    }
+}
+
+export namespace directory {
+    /**
+     * Account is a user as this application knows them.
+     */
+    export interface Account {
+        userId: string
+        /**
+         * "" for a user without a primary address
+         */
+        email: string
+
+        emailVerified: boolean
+        username: string
+        firstName: string
+        lastName: string
+        settings: Settings
+    }
+
+    /**
+     * Member is a user in the organization.
+     */
+    export interface Member {
+        userId: string
+        role: string
+        /**
+         * Identifier is the email address or, without one, the username. It is ""
+         * for a user whom Clerk has not described to this database yet.
+         */
+        identifier: string
+
+        firstName: string
+        lastName: string
+    }
+
+    /**
+     * Members is a page of members, the oldest first. In a large organization, the
+     * page of a search may be short or empty and have a next one all the same: what
+     * one request costs is bounded.
+     */
+    export interface Members {
+        members: Member[]
+        /**
+         * Total is the number of members of the organization, whatever is searched.
+         */
+        total: number
+
+        /**
+         * Next is the parameter after of the next page, "" on the last one.
+         */
+        next: string
+    }
+
+    /**
+     * MembersParams choose a page of members. They are strings so that a caller who
+     * may not list is told so whatever the parameters are: Encore would refuse a
+     * malformed number before the endpoint runs.
+     */
+    export interface MembersParams {
+        /**
+         * Limit is the most members to list, from 1 to 100. The default is 10.
+         */
+        Limit: string
+
+        /**
+         * Offset is the number of members to skip, at most 1,000. The default is 0.
+         */
+        Offset: string
+
+        /**
+         * After is Next of the page before. It takes the place of Offset.
+         */
+        After: string
+
+        /**
+         * Q searches for members by the beginning of their email address, username,
+         * first or last name. Each of up to four words has to be found. It goes with
+         * After, not with Offset.
+         */
+        Q: string
+    }
+
+    /**
+     * Settings are what users choose for themselves in this application. To save
+     * them, send all of them: a field that is left out is emptied.
+     */
+    export interface Settings {
+        /**
+         * Version counts the changes, from 0 for settings that were never saved. To
+         * save settings, send the version that they are based on.
+         */
+        version: number
+
+        /**
+         * DisplayName is what others see, at most 100 characters.
+         */
+        displayName: string
+
+        /**
+         * Locale is a BCP 47 language tag such as "de-CH", or "".
+         */
+        locale: string
+
+        /**
+         * TimeZone is a name of the IANA database such as "Europe/Zurich", or "".
+         */
+        timeZone: string
+
+        /**
+         * Theme is "system" (the default), "light" or "dark".
+         */
+        theme: string
+    }
+}
+
+export namespace identity {
+    /**
+     * Identity is the caller as the backend sees it.
+     */
+    export interface Identity {
+        /**
+         * TokenType is session_token, api_key, m2m_token or oauth_token.
+         */
+        tokenType: string
+
+        /**
+         * Subject is a user (user_…), an organization (org_…) or a machine (mch_…).
+         */
+        subject: string
+
+        /**
+         * Scopes are what a machine may do. A person has none.
+         */
+        scopes: string[]
+    }
+}
+
+export namespace members {
+    /**
+     * Organization is the active organization as its member sees it.
+     */
+    export interface Organization {
+        id: string
+        slug: string
+        /**
+         * Role is the caller's, such as org:admin.
+         */
+        role: string
+
+        /**
+         * Permissions are the caller's custom permissions.
+         */
+        permissions: string[]
+    }
+}
+
+export namespace profile {
+    /**
+     * Profile is what signed-in users see of themselves.
+     */
+    export interface Profile {
+        userId: string
+        /**
+         * Email is the primary email address, "" for a user without one.
+         */
+        email: string
     }
 }
 
