@@ -174,7 +174,10 @@ func (e *environment) fleet(im *image, v *verdicts, s settings) error {
 	if err := e.outage(fleet, b, users, v, s, note); err != nil {
 		return err
 	}
-	return e.ban(fleet, b, users, v)
+	if err := e.ban(fleet, b, users, v); err != nil {
+		return err
+	}
+	return e.withoutDatabase(fleet, users, v)
 }
 
 // scale shrinks the durations of auth/config.cue as an outage of 5 minutes was.
