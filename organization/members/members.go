@@ -1,5 +1,5 @@
-// Package members has the rules of the organization endpoints in plain Go: who
-// may call, what parameters mean, and what is answered.
+// Package members has the rules of the service organization in plain Go: who
+// may call, and what is answered.
 package members
 
 import (
@@ -53,17 +53,14 @@ func (c *Client) Remove(ctx context.Context, caller *clerkauth.Caller, userID st
 	if !isID(caller.Organization.ID, "org_") || !isID(userID, "user_") {
 		return notFound()
 	}
-	_, err := c.memberships().Delete(ctx, &organizationmembership.DeleteParams{
+	memberships := &organizationmembership.Client{Backend: c.Backend}
+	_, err := memberships.Delete(ctx, &organizationmembership.DeleteParams{
 		OrganizationID: caller.Organization.ID, UserID: userID,
 	})
 	if err != nil {
 		return c.answer(err)
 	}
 	return nil
-}
-
-func (c *Client) memberships() *organizationmembership.Client {
-	return &organizationmembership.Client{Backend: c.Backend}
 }
 
 // answer turns an error of Clerk's into the one for the client.
