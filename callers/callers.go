@@ -14,33 +14,19 @@ import (
 
 	"encore.app/auth"
 	"encore.app/auth/access"
-	"encore.app/auth/clerkauth"
 )
 
-// AdmitMachines keeps machines from every endpoint that does not name them. For
-// people, who are most callers, it looks at nothing but their kind of token.
+// Admit refuses every caller whose kind of token the endpoint does not take.
+//
+// It is one middleware for all endpoints: Encore refuses a target that matches no
+// endpoint, and an app need not have any with these tags.
 //
 //encore:middleware global target=all
-func AdmitMachines(req middleware.Request, next middleware.Next) middleware.Response {
+func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 	data, ok := encoreauth.Data().(*auth.Data)
-	if !ok || data.TokenType == clerkauth.SessionToken {
-		return next(req)
+	if !ok {
+		return next(req) // nobody is signed in: for Encore to decide
 	}
-	return admit(data, req, next)
-}
-
-// AdmitPeople keeps people from endpoints that name other callers alone.
-//
-//encore:middleware global target=tag:api_key,tag:m2m_token,tag:oauth_token
-func AdmitPeople(req middleware.Request, next middleware.Next) middleware.Response {
-	data, ok := encoreauth.Data().(*auth.Data)
-	if !ok || data.TokenType != clerkauth.SessionToken {
-		return next(req)
-	}
-	return admit(data, req, next)
-}
-
-func admit(data *auth.Data, req middleware.Request, next middleware.Next) middleware.Response {
 	if api := req.Data().API; api != nil && api.Exposed {
 		if err := access.Admit(&data.Caller, access.Accepted(api.Tags), auth.Log{}); err != nil {
 			return middleware.Response{Err: err}
