@@ -53,7 +53,7 @@ func TestAccount(t *testing.T) {
 	if _, err := s.Account(t.Context(), ada()); codeOf(err) != errs.NotFound {
 		t.Errorf("deleted: %v", codeOf(err))
 	}
-	if _, err := s.SaveSettings(t.Context(), ada(), &Settings{}); codeOf(err) != errs.NotFound {
+	if _, err := s.SaveSettings(t.Context(), ada(), &Settings{Theme: "system"}); codeOf(err) != errs.NotFound {
 		t.Errorf("settings of a deleted user: %v", codeOf(err))
 	}
 	if _, err := s.Account(t.Context(), &clerkauth.Caller{}); codeOf(err) != errs.PermissionDenied {
@@ -90,11 +90,11 @@ func TestSettings(t *testing.T) {
 	if _, code := save(first); code != errs.Aborted {
 		t.Errorf("again as the first: %v", code)
 	}
-	if got, code := save(Settings{Version: 1}); code != errs.OK || got != (Settings{Version: 2, Theme: "system"}) {
+	if got, code := save(Settings{Version: 1, Theme: "system"}); code != errs.OK || got != (Settings{Version: 2, Theme: "system"}) {
 		t.Errorf("the second: %+v, %v", got, code)
 	}
 	for _, version := range []int{0, 1, 3} {
-		if _, code := save(Settings{Version: version}); code != errs.Aborted {
+		if _, code := save(Settings{Version: version, Theme: "system"}); code != errs.Aborted {
 			t.Errorf("version %d: %v", version, code)
 		}
 	}
@@ -102,7 +102,7 @@ func TestSettings(t *testing.T) {
 	if err != nil || a.Settings != (Settings{Version: 2, Theme: "system"}) {
 		t.Errorf("%+v, %v", a, codeOf(err))
 	}
-	if _, err := s.SaveSettings(t.Context(), &clerkauth.Caller{UserID: "user_grace"}, &Settings{Version: 1}); codeOf(err) != errs.Aborted {
+	if _, err := s.SaveSettings(t.Context(), &clerkauth.Caller{UserID: "user_grace"}, &Settings{Version: 1, Theme: "system"}); codeOf(err) != errs.Aborted {
 		t.Errorf("a version of settings that were never saved: %v", codeOf(err))
 	}
 }
@@ -114,7 +114,7 @@ func TestSettingsOfTwoTabs(t *testing.T) {
 		codes := make(chan errs.ErrCode)
 		for range 4 {
 			go func() {
-				_, err := s.SaveSettings(t.Context(), ada(), &Settings{Version: version})
+				_, err := s.SaveSettings(t.Context(), ada(), &Settings{Version: version, Theme: "system"})
 				codes <- codeOf(err)
 			}()
 		}
@@ -137,22 +137,23 @@ func TestSettingsAreValidated(t *testing.T) {
 		settings Settings
 		valid    bool
 	}{
-		"100 characters":               {Settings{DisplayName: strings.Repeat("é", 100)}, true},
-		"101 characters":               {Settings{DisplayName: strings.Repeat("é", 101)}, false},
-		"a line break":                 {Settings{DisplayName: "Ada\nLovelace"}, false},
-		"a NUL":                        {Settings{DisplayName: "Ada\x00"}, false},
-		"not UTF-8":                    {Settings{DisplayName: "Ada\xff"}, false},
-		"a script":                     {Settings{Locale: "zh-Hant-TW"}, true},
-		"no language":                  {Settings{Locale: "english please"}, false},
-		"a long language":              {Settings{Locale: "en-" + strings.Repeat("abcdefgh-", 8) + "x"}, false},
-		"the time zone UTC":            {Settings{TimeZone: "UTC"}, true},
-		"the time zone of the machine": {Settings{TimeZone: "Local"}, false},
-		"a file":                       {Settings{TimeZone: "../../etc/passwd"}, false},
-		"a place without a zone":       {Settings{TimeZone: "Europe/Atlantis"}, false},
+		"100 characters":               {Settings{DisplayName: strings.Repeat("é", 100), Theme: "dark"}, true},
+		"101 characters":               {Settings{DisplayName: strings.Repeat("é", 101), Theme: "dark"}, false},
+		"a line break":                 {Settings{DisplayName: "Ada\nLovelace", Theme: "dark"}, false},
+		"a NUL":                        {Settings{DisplayName: "Ada\x00", Theme: "dark"}, false},
+		"not UTF-8":                    {Settings{DisplayName: "Ada\xff", Theme: "dark"}, false},
+		"a script":                     {Settings{Locale: "zh-Hant-TW", Theme: "dark"}, true},
+		"no language":                  {Settings{Locale: "english please", Theme: "dark"}, false},
+		"a long language":              {Settings{Locale: "en-" + strings.Repeat("abcdefgh-", 8) + "x", Theme: "dark"}, false},
+		"the time zone UTC":            {Settings{TimeZone: "UTC", Theme: "dark"}, true},
+		"the time zone of the machine": {Settings{TimeZone: "Local", Theme: "dark"}, false},
+		"a file":                       {Settings{TimeZone: "../../etc/passwd", Theme: "dark"}, false},
+		"a place without a zone":       {Settings{TimeZone: "Europe/Atlantis", Theme: "dark"}, false},
 		"a light theme":                {Settings{Theme: "light"}, true},
 		"a loud theme":                 {Settings{Theme: "loud"}, false},
-		"a negative version":           {Settings{Version: -1}, false},
-		"a huge version":               {Settings{Version: 1 << 40}, false},
+		"no theme":                     {Settings{DisplayName: "Ada"}, false},
+		"a negative version":           {Settings{Version: -1, Theme: "dark"}, false},
+		"a huge version":               {Settings{Version: 1 << 40, Theme: "dark"}, false},
 	} {
 		if _, err := test.settings.validate(); (err == nil) != test.valid || err != nil && codeOf(err) != errs.InvalidArgument {
 			t.Errorf("%s: %v", name, codeOf(err))
@@ -169,7 +170,7 @@ func TestUsersExportErase(t *testing.T) {
 			t.Fatal(codeOf(err))
 		}
 	}
-	if _, err := s.SaveSettings(ctx, ada(), &Settings{DisplayName: "Countess"}); err != nil {
+	if _, err := s.SaveSettings(ctx, ada(), &Settings{DisplayName: "Countess", Theme: "system"}); err != nil {
 		t.Fatal(codeOf(err))
 	}
 	users, err := s.Users(ctx, &UserIDs{IDs: []string{"user_ada", "user_nobody", "user_\x00"}})

@@ -18,7 +18,8 @@ import (
 )
 
 // Settings are what users choose for themselves in this application. To save
-// them, send all of them: a field that is left out is emptied.
+// them, send all of them: one that is left out is emptied, and without a theme
+// nothing is saved.
 type Settings struct {
 	// Version counts the changes, from 0 for settings that were never saved. To
 	// save settings, send the version that they are based on.
@@ -29,7 +30,8 @@ type Settings struct {
 	Locale string `json:"locale"`
 	// TimeZone is a name of the IANA database such as "Europe/Zurich", or "".
 	TimeZone string `json:"timeZone"`
-	// Theme is "system" (the default), "light" or "dark".
+	// Theme is "system", "light" or "dark". It is "system" for a user who has
+	// saved no settings.
 	Theme string `json:"theme"`
 }
 
@@ -60,11 +62,9 @@ func (s Settings) validate() (Settings, error) {
 			return s, invalid("timeZone must be a name of the IANA time zone database such as Europe/Zurich")
 		}
 	}
-	switch s.Theme {
-	case "":
-		s.Theme = defaultTheme
-	case "system", "light", "dark":
-	default:
+	// A body that holds no settings at all reaches this function with all of them
+	// empty: Encore takes it for an object without fields.
+	if s.Theme != "system" && s.Theme != "light" && s.Theme != "dark" {
 		return s, invalid("theme must be system, light or dark")
 	}
 	if s.Version < 0 || s.Version >= math.MaxInt32 {

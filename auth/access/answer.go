@@ -25,18 +25,6 @@ func WriteBody(w http.ResponseWriter, body any) {
 	}
 }
 
-// maxBodyBytes is the longest request body that is read.
-const maxBodyBytes = 64 << 10
-
-// ReadBody decodes a request's body, a JSON value. It returns nil or an
-// [*errs.Error] with the code InvalidArgument.
-func ReadBody(r *http.Request, into any) error {
-	if json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBodyBytes)).Decode(into) != nil {
-		return &errs.Error{Code: errs.InvalidArgument, Message: "request body is not valid"}
-	}
-	return nil
-}
-
 func write(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -10,11 +10,11 @@ import (
 func (s *server) serveAccount(store *directory.Store) {
 	s.serve("GET /account", access.People, nil, func(r request, c caller) (any, error) { return store.Account(r.Context(), c) })
 	s.serve("PUT /account/settings", access.People, nil, func(r request, c caller) (any, error) {
-		var settings directory.Settings
-		if err := access.ReadBody(r, &settings); err != nil {
+		settings, err := directory.ReadSettings(r.Body)
+		if err != nil {
 			return nil, err
 		}
-		return store.SaveSettings(r.Context(), c, &settings)
+		return store.SaveSettings(r.Context(), c, settings)
 	})
 	s.serve("GET /organization/members", access.People, directory.ToListMembers, func(r request, c caller) (any, error) {
 		q := r.URL.Query().Get

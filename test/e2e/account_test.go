@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +20,7 @@ import (
 
 // startDatabase returns the database of the standalone server, or nil where
 // neither DATABASE_URL nor PostgreSQL is there.
-func startDatabase() (store *directory.Store, stop func(), err error) {
+func startDatabase(log *slog.Logger) (store *directory.Store, stop func(), err error) {
 	databaseURL, stopServer := os.Getenv("DATABASE_URL"), func() {}
 	if databaseURL == "" {
 		server, err := postgres.Start(context.Background())
@@ -31,7 +32,7 @@ func startDatabase() (store *directory.Store, stop func(), err error) {
 		}
 		databaseURL, stopServer = server.URL(), server.Stop
 	}
-	if store, err = directory.Open(databaseURL, nil); err != nil {
+	if store, err = directory.Open(databaseURL, log); err != nil {
 		stopServer()
 		return nil, nil, err
 	}
@@ -103,15 +104,75 @@ func TestAccount(t *testing.T) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
-	if got := put(t, "/account/settings", signed, `{"version":`); got.status != http.StatusBadRequest {
-		t.Errorf("no JSON: %v", got)
-	}
 
 	control(t, http.MethodPut, "/fakeclerk/webhooks", map[string]string{"url": w.api + "/webhooks/clerk"})
 	control(t, http.MethodPatch, "/v1/users/"+user, map[string]string{"first_name": "Augusta"})
 	eventually(t, "the event is stored", func() bool {
 		return compact(call(t, http.MethodGet, "/account", signed).body) == account("Augusta", saved)
 	})
+}
+
+// TestUnreadableSettings sends bodies that are no settings. The answers are the
+// same with and without Encore, and nothing of a body is logged.
+func TestUnreadableSettings(t *testing.T) {
+	skipWithoutDatabase(t)
+	const secret = "Quetzalcoatl"
+	const theme = "theme must be system, light or dark"
+	malformed := func(field string) string { return "decode request: " + field + ": invalid json parameter: malformed" }
+	organization, _ := newOrganization(t)
+	admin := token(t, url.Values{"user_id": {"user_ada"}, "org": {organization}})
+	for _, query := range []string{"?q=" + secret, "?after=" + secret, "?limit=" + secret} {
+		call(t, http.MethodGet, "/organization/members"+query, admin)
+	}
+	signed := token(t, url.Values{"user_id": {newUser(t)}})
+	tests := []struct{ name, body, message string }{
+		{"nothing", "", "decode request: request_body: missing request body: missing request body"},
+		{"no object", secret, theme},
+		{"a text", `"` + secret + `"`, theme},
+		{"a list", `["` + secret + `"]`, theme},
+		{"null", "null", theme},
+		{"no fields", "{}", theme},
+		{"only other fields", `{"name":"` + secret + `"}`, theme},
+		{"cut in a field", `{"theme":"dark","displayName":"` + secret, malformed("DisplayName")},
+		{"cut after a field", `{"displayName":"` + secret + `"`, theme},
+		{"cut before a field", `{"displayName":"` + secret + `","theme":`, malformed("Theme")},
+		{"no comma", `{"displayName":"` + secret + `" "theme":"dark"}`, theme},
+		{"no quotes", `{"displayName":` + secret + `,"theme":"dark"}`, malformed("DisplayName")},
+		{"an escape that is none", `{"displayName":"\` + secret + `","theme":"dark"}`, malformed("DisplayName")},
+		{"an object instead of a text", `{"displayName":{"` + secret + `":"` + secret + `"},"theme":"dark"}`, malformed("DisplayName")},
+		{"a number instead of a text", `{"displayName":7,"locale":"` + secret + `","theme":"dark"}`, malformed("DisplayName")},
+		{"a text instead of a number", `{"version":"` + secret + `","theme":"dark"}`, malformed("Version")},
+		{"a fraction", `{"version":1.5,"displayName":"` + secret + `","theme":"dark"}`, malformed("Version")},
+		{"a number that is too large", `{"version":99999999999999999999,"displayName":"` + secret + `"}`, malformed("Version")},
+		{"another field that is malformed", `{"name":` + secret + `,"displayName":"` + secret + `","theme":"dark"}`, theme},
+		{"a language that is none", `{"locale":"` + secret + ` ` + secret + `","theme":"dark"}`, "locale must be a BCP 47 language tag such as de-CH"},
+		{"a time zone that is none", `{"timeZone":"` + secret + `","theme":"dark"}`, "timeZone must be a name of the IANA time zone database such as Europe/Zurich"},
+		{"a theme that is none", `{"theme":"` + secret + `"}`, theme},
+		{"a display name that is too long", `{"displayName":"` + strings.Repeat(secret, 9) + `","theme":"dark"}`, "displayName must be at most 100 characters, without control characters"},
+	}
+	for _, test := range tests {
+		want := fmt.Sprintf(`{"code":"invalid_argument","message":%q,"details":null}`, test.message)
+		if got := put(t, "/account/settings", signed, test.body); got.status != http.StatusBadRequest || compact(got.body) != want {
+			t.Errorf("%s: %v, want 400 %s", test.name, got, want)
+		}
+	}
+	got := put(t, "/account/settings", signed, `{"version":0,"displayName":"`+secret+`","theme":"dark"}`)
+	if want := `{"version":1,"displayName":"` + secret + `","locale":"","timeZone":"","theme":"dark"}`; compact(got.body) != want {
+		t.Errorf("settings: %v, want %s", got, want)
+	}
+	if w.log == nil {
+		t.Skip("the answers are right; the log of a server that was not started here is not known")
+	}
+	var log string
+	eventually(t, "the requests are logged", func() bool {
+		log = w.log()
+		return strings.Count(log, "ettings") > len(tests) // SaveSettings, /account/settings
+	})
+	for line := range strings.Lines(log) {
+		if strings.Contains(strings.ToLower(line), strings.ToLower(secret[:6])) {
+			t.Errorf("logged: %s", line)
+		}
+	}
 }
 
 func TestMembers(t *testing.T) {

@@ -1,15 +1,18 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +28,30 @@ type clock struct{ offset atomic.Int64 }
 func (c *clock) Now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
 func (c *clock) Advance(d time.Duration) { c.offset.Add(int64(d)) }
 
+// logged keeps what a server logs.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // startStandalone runs the standalone handler by a clock that is moved by hand.
 func startStandalone() (func(), error) {
 	var c clock
+	var text logged
+	log := slog.New(slog.NewJSONHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	standIn, err := fakeclerk.Start(fakeclerk.Options{Now: c.Now})
 	if err != nil {
 		return nil, err
@@ -43,13 +67,14 @@ func startStandalone() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	store, stopDatabase, err := startDatabase() // account:
+	store, stopDatabase, err := startDatabase(log) // account:
 	if err != nil {
 		return nil, err
 	}
 	handler, err := standalone.Handler(standalone.Options{
 		Authenticator:         authenticator,
 		WebhookSigningSecrets: standIn.WebhookSigningSecret(),
+		Log:                   log,
 		Account:               store, // account:
 	})
 	if err != nil {
@@ -57,7 +82,7 @@ func startStandalone() (func(), error) {
 	}
 	server := httptest.NewServer(handler)
 	w = world{
-		api: server.URL, clerk: standIn.URL(), advance: c.Advance, now: c.Now,
+		api: server.URL, clerk: standIn.URL(), advance: c.Advance, now: c.Now, log: text.String,
 		keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute,
 	}
 	return func() {
@@ -126,6 +151,10 @@ func startEncore() (func(), error) {
 		return nil, err
 	}
 	w.api, w.clerk = "http://127.0.0.1:"+port, standIn.URL()
+	w.log = func() string {
+		said, _ := os.ReadFile(output.Name())
+		return string(said)
+	}
 	stop := func() {
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
@@ -133,7 +162,7 @@ func startEncore() (func(), error) {
 		_ = os.RemoveAll(folder)
 	}
 	if err := awaitAnswer(w.api + "/user/profile"); err != nil {
-		said, _ := os.ReadFile(output.Name())
+		said := w.log()
 		stop()
 		return nil, fmt.Errorf("encore run: %w\n%s", err, said)
 	}

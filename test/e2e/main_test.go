@@ -32,6 +32,9 @@ type world struct {
 	advance func(time.Duration)
 	// now is their clock, nil where it is the real one.
 	now func() time.Time
+	// log returns what the backend has logged. It is nil where it was not started
+	// here.
+	log func() string
 	// For how long the backend takes what Clerk said as it is, and for how much
 	// longer while Clerk cannot be asked.
 	keysMaxAge, userMaxAge, userStaleIfError time.Duration
