@@ -28,6 +28,7 @@ var ErrNotInstalled = errors.New("PostgreSQL's initdb is neither on PATH nor in 
 // made up for this run.
 type Server struct {
 	url      string
+	folder   string
 	process  *exec.Cmd
 	lifeline io.Closer // closed: the server stops
 	output   *output
@@ -35,17 +36,26 @@ type Server struct {
 }
 
 // script runs the server until standard input ends, which also happens when
-// this process is killed. It then removes the data folder.
+// this process is killed. It then removes the folder. By then [Pause] and
+// [Resume] may have replaced the server that it started.
 const script = `
 "$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null || exit 1
 rm "$2/password"
-"$1/postgres" -D "$2/data" -c listen_addresses=127.0.0.1 -c port="$3" -c unix_socket_directories= \
-	-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=100 -c shared_buffers=64MB &
-server=$!
+cat >>"$2/data/postgresql.conf" <<END
+listen_addresses = '127.0.0.1'
+port = $3
+unix_socket_directories = ''
+max_connections = 100
+shared_buffers = 64MB
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+END
+"$1/postgres" -D "$2/data" &
 trap : INT TERM
 cat >/dev/null
-kill -INT $server 2>/dev/null
-wait $server
+"$1/pg_ctl" -D "$2/data" -s -m fast stop 2>/dev/null
+wait
 rm -rf "$2"
 `
 
@@ -71,13 +81,14 @@ func Start(ctx context.Context) (*Server, error) {
 	}
 	s := &Server{
 		url:    fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%s/postgres?sslmode=disable", password, port),
+		folder: dir,
 		output: new(output),
 		exited: make(chan struct{}),
 	}
 	s.process = exec.Command("sh", "-c", script, "sh", bin, dir, port)
 	s.process.Dir = "/"
 	s.process.Stderr = s.output
-	if err := unprivileged(s.process, dir); err != nil {
+	if err := unprivileged(s.process, dir, filepath.Join(dir, "password")); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL: %w", err), os.RemoveAll(dir))
 	}
 	if s.lifeline, err = s.process.StdinPipe(); err != nil {
@@ -99,6 +110,37 @@ func Start(ctx context.Context) (*Server, error) {
 
 // URL is how to connect to the server, as DATABASE_URL has it.
 func (s *Server) URL() string { return s.url }
+
+// Folder names the server for [Pause] and [Resume].
+func (s *Server) Folder() string { return s.folder }
+
+// Pause stops a server that [Start] started, in this process or another one. Its
+// data stays, and [Resume] starts it again at the same address.
+func Pause(folder string) error { return control(folder, "-m", "fast", "stop") }
+
+// Resume starts a server that [Pause] has stopped, and waits until it takes
+// connections.
+func Resume(folder string) error {
+	return control(folder, "-l", filepath.Join(folder, "resumed.log"), "start")
+}
+
+// control runs pg_ctl, which waits until it is done.
+func control(folder string, arguments ...string) error {
+	bin, err := programs()
+	if err != nil {
+		return err
+	}
+	// No output: the server that pg_ctl starts would keep the pipe open.
+	command := exec.Command(filepath.Join(bin, "pg_ctl"), append([]string{"-D", filepath.Join(folder, "data"), "-s"}, arguments...)...)
+	command.Dir = "/"
+	if err := unprivileged(command); err != nil {
+		return err
+	}
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("pg_ctl %s: %w", arguments[len(arguments)-1], err)
+	}
+	return nil
+}
 
 // Stop stops the server and removes its data.
 func (s *Server) Stop() {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -24,12 +25,33 @@ func TestStart(t *testing.T) {
 	if err := connection.QueryRow(t.Context(), "SHOW data_directory").Scan(&dir); err != nil {
 		t.Error(err)
 	}
+	if _, err := connection.Exec(t.Context(), "CREATE TABLE kept (n int)"); err != nil {
+		t.Error(err)
+	}
 	connection.Close(t.Context())
+	for range 2 {
+		if err := Pause(server.Folder()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pgx.Connect(t.Context(), server.URL()); err == nil {
+			t.Error("running while it is paused")
+		}
+		if err := Resume(server.Folder()); err != nil {
+			t.Fatal(err)
+		}
+		if connection, err = pgx.Connect(t.Context(), server.URL()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := connection.Exec(t.Context(), "SELECT n FROM kept"); err != nil {
+			t.Error(err)
+		}
+		connection.Close(t.Context())
+	}
 	server.Stop()
 	if _, err := pgx.Connect(t.Context(), server.URL()); err == nil {
 		t.Error("still running")
 	}
-	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+	if _, err := os.Stat(server.Folder()); dir != filepath.Join(server.Folder(), "data") || !os.IsNotExist(err) {
 		t.Errorf("%s is left", dir)
 	}
 }

@@ -7,6 +7,6 @@ import (
 	"os/exec"
 )
 
-func unprivileged(*exec.Cmd, string) error {
+func unprivileged(*exec.Cmd, ...string) error {
 	return errors.New("only on Unix: set DATABASE_URL")
 }

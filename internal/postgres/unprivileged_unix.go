@@ -6,15 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
 )
 
 // unprivileged makes the command run as another user where this process is
-// root, which PostgreSQL refuses to run as, and gives that user the folder. A
+// root, which PostgreSQL refuses to run as, and gives that user the paths. A
 // signal from the terminal does not reach the command: this process ends it.
-func unprivileged(command *exec.Cmd, dir string) error {
+func unprivileged(command *exec.Cmd, paths ...string) error {
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if os.Geteuid() != 0 {
 		return nil
@@ -33,7 +32,7 @@ func unprivileged(command *exec.Cmd, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{dir, filepath.Join(dir, "password")} {
+	for _, path := range paths {
 		if err := os.Chown(path, int(uid), int(gid)); err != nil {
 			return err
 		}

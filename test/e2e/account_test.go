@@ -18,6 +18,10 @@ import (
 	"encore.app/internal/postgres"
 )
 
+// databaseFolder is of the PostgreSQL server under the backend, where it may be
+// stopped.
+var databaseFolder = os.Getenv("POSTGRES_FOLDER")
+
 // startDatabase returns the database of the standalone server, or nil where
 // neither DATABASE_URL nor PostgreSQL is there.
 func startDatabase(log *slog.Logger) (store *directory.Store, stop func(), err error) {
@@ -30,7 +34,7 @@ func startDatabase(log *slog.Logger) (store *directory.Store, stop func(), err e
 		if err != nil {
 			return nil, nil, err
 		}
-		databaseURL, stopServer = server.URL(), server.Stop
+		databaseURL, stopServer, databaseFolder = server.URL(), server.Stop, server.Folder()
 	}
 	if store, err = directory.Open(databaseURL, log); err != nil {
 		stopServer()
@@ -173,6 +177,58 @@ func TestUnreadableSettings(t *testing.T) {
 			t.Errorf("logged: %s", line)
 		}
 	}
+}
+
+// TestWithoutPostgres stops PostgreSQL. The service account says so, and all
+// else goes on. Once PostgreSQL is back, the backend finds it by itself.
+func TestWithoutPostgres(t *testing.T) {
+	skipWithoutDatabase(t)
+	if databaseFolder == "" {
+		t.Skip("PostgreSQL was not started for this test")
+	}
+	const unavailable = `{"code":"unavailable","message":"the database is unavailable, try again shortly","details":null}`
+	id, _ := newOrganization(t)
+	admin := token(t, url.Values{"user_id": {"user_ada"}, "org": {id}})
+	expect := func(when string, status int) {
+		t.Helper()
+		for _, user := range []string{"user_ada", newUser(t)} {
+			if got := profile(t, user); got.status != http.StatusOK {
+				t.Errorf("%s: profile: %v", when, got)
+			}
+		}
+		for what, got := range map[string]answer{
+			"account":  call(t, http.MethodGet, "/account", admin),
+			"settings": put(t, "/account/settings", token(t, url.Values{"user_id": {newUser(t)}}), `{"version":0,"theme":"dark"}`),
+			"members":  call(t, http.MethodGet, "/organization/members", admin),
+		} {
+			if got.status != status || status != http.StatusOK && compact(got.body) != unavailable {
+				t.Errorf("%s: %s: %v, want %d", when, what, got, status)
+			}
+		}
+	}
+	eventually(t, "the organization has come", func() bool {
+		return call(t, http.MethodGet, "/organization/members", admin).status == http.StatusOK
+	})
+	expect("before", http.StatusOK)
+	if err := postgres.Pause(databaseFolder); err != nil {
+		t.Fatal(err)
+	}
+	stopped := true
+	t.Cleanup(func() {
+		if stopped {
+			_ = postgres.Resume(databaseFolder)
+		}
+	})
+	expect("stopped", http.StatusServiceUnavailable)
+	expect("still stopped", http.StatusServiceUnavailable)
+	if err := postgres.Resume(databaseFolder); err != nil {
+		t.Fatal(err)
+	}
+	stopped = false
+	eventually(t, "the account is back", func() bool {
+		return call(t, http.MethodGet, "/account", admin).status == http.StatusOK
+	})
+	expect("started again", http.StatusOK)
 }
 
 func TestMembers(t *testing.T) {

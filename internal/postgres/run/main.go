@@ -3,8 +3,9 @@
 //	go run ./internal/postgres/run sh -c 'cd / && encore daemon && cd - && encore run'
 //
 // The command finds the server in DATABASE_URL, and in the variables by which
-// the Encore CLI's daemon finds one (ENCORE_SQLDB_HOST and so on). The server
-// and its data are gone when the command ends.
+// the Encore CLI's daemon finds one (ENCORE_SQLDB_HOST and so on). With
+// POSTGRES_FOLDER a test can stop it and start it again. The server and its data
+// are gone when the command ends.
 package main
 
 import (
@@ -45,6 +46,7 @@ func run(args []string) (code int, err error) {
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(),
 		"DATABASE_URL="+server.URL(),
+		"POSTGRES_FOLDER="+server.Folder(),
 		"ENCORE_SQLDB_HOST="+address.Host,
 		"ENCORE_SQLDB_USER="+address.User.Username(),
 		"ENCORE_SQLDB_PASSWORD="+password,
