@@ -4,107 +4,132 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 )
 
-// TestQueriesUseIndexes explains the queries of requests on 100,000 users, half
-// of them in one organization and the others in organizations of 50. What a
-// query costs is counted in the pages that it reads; times are printed.
+// TestQueriesUseIndexes explains the queries of requests on 100,000 users. All
+// are in one organization, and some of them in one more, of 50. What a query
+// costs is counted in the pages that it reads, which are in memory: at about 2 µs
+// each, with the work on their rows, maxPages stay well below 5 ms. The measured
+// times are printed.
 func TestQueriesUseIndexes(t *testing.T) {
 	s, _ := newStore(t, nil)
 	execute(t, s, `
+		ALTER TABLE memberships DISABLE TRIGGER index_member;
 		INSERT INTO users (id, primary_email, username, first_name, last_name, created_at, updated_at)
-		SELECT 'user_' || n, md5('e' || n) || '@example.com', '', initcap(substr(md5('f' || n % 2000), 1, 6)),
-			initcap(substr(md5('l' || n % 20000), 1, 8)), '2026-01-01'::timestamptz + n * interval '1 second', now()
+		SELECT 'user_' || n, md5('e' || n) || '@example.com', 'member_' || n, initcap(substr(md5('f' || n % 2000), 1, 6)),
+			CASE WHEN n % 10 = 0 THEN 'Åström ' ELSE '' END || initcap(substr(md5('l' || n % 20000), 1, 8)),
+			'2026-01-01'::timestamptz + n * interval '1 second', now()
 		FROM generate_series(1, 100000) AS n;
 		INSERT INTO organizations (id, name, members, updated_at)
-		SELECT 'org_' || n, 'Organization ' || n, CASE n WHEN 0 THEN 50000 ELSE 50 END, now() FROM generate_series(0, 1000) AS n;
+		SELECT 'org_' || n, 'Organization ' || n, CASE n WHEN 0 THEN 100000 ELSE 50 END, now() FROM generate_series(0, 100) AS n;
 		INSERT INTO memberships (id, organization_id, user_id, role, created_at, updated_at)
-		SELECT 'orgmem_' || n, 'org_' || CASE WHEN n % 2 = 0 THEN 0 ELSE n % 1000 + 1 END, 'user_' || n, 'org:member',
+		SELECT 'orgmem_' || organization || '_' || n, 'org_' || organization, 'user_' || n, 'org:member',
 			'2026-01-02'::timestamptz + n * interval '1 second', now()
-		FROM generate_series(1, 100000) AS n;
+		FROM generate_series(1, 100000) AS n, LATERAL (SELECT 0 AS organization UNION SELECT n / 20 % 100 + 1 WHERE n % 20 = 0) AS o;
+		INSERT INTO member_words
+		SELECT organization_id, unnest(words) COLLATE "C", user_id FROM memberships JOIN users ON users.id = user_id ORDER BY 1, 2, 3;
+		ALTER TABLE memberships ENABLE TRIGGER index_member;
 		INSERT INTO settings (user_id, version, display_name, locale, time_zone, theme)
 		SELECT 'user_' || n, 1, '', '', '', 'system' FROM generate_series(1, 100000, 3) AS n;
-		ANALYZE users; ANALYZE organizations; ANALYZE memberships; ANALYZE settings`)
+		ANALYZE users; ANALYZE organizations; ANALYZE memberships; ANALYZE settings; ANALYZE member_words`)
 
-	const maxPages = 2500 // 8 KB each, in memory
-	half := position{created: time.Date(2026, 1, 2, 0, 0, 50000, 0, time.UTC), userID: "user_50000"}
+	after := func(n int) string {
+		return position{userID: fmt.Sprint("user_", n), joined: time.Date(2026, 1, 2, 0, 0, n, 0, time.UTC)}.String()
+	}
+	const all, few = "org_0", "org_9"
 	for _, test := range []struct {
 		name           string
 		organizationID string
 		params         MembersParams
 	}{
-		{"the first page", "org_0", MembersParams{}},
-		{"a large page", "org_0", MembersParams{Limit: "100"}},
-		{"the largest offset", "org_0", MembersParams{Offset: "1000"}},
-		{"a page in the middle", "org_0", MembersParams{After: half.String()}},
-		{"a page of a small organization", "org_8", MembersParams{}},
-		{"a search for a letter", "org_0", MembersParams{Q: "a"}},
-		{"a search for a letter from the middle", "org_0", MembersParams{Q: "a", After: half.String()}},
-		{"a search for two letters", "org_0", MembersParams{Q: "ab"}},
-		{"a search for three letters", "org_0", MembersParams{Q: "abc"}},
-		{"a search for three letters, a large page", "org_0", MembersParams{Q: "abc", Limit: "100"}},
-		{"a search for four letters", "org_0", MembersParams{Q: "abcd"}},
-		{"a search for an email address", "org_0", MembersParams{Q: "abcdef0123@example.com"}},
-		{"a search for nobody", "org_0", MembersParams{Q: "zzz"}},
-		{"a search for two words", "org_0", MembersParams{Q: "ab cd"}},
-		{"a search for a letter and nobody", "org_0", MembersParams{Q: "a zzz"}},
-		{"a search for four letters that many have", "org_0", MembersParams{Q: "a b c d"}},
-		{"a search in a small organization", "org_8", MembersParams{Q: "a"}},
-		{"a search for nobody in a small organization", "org_8", MembersParams{Q: "zzz"}},
+		{"the first page", all, MembersParams{}},
+		{"a large page", all, MembersParams{Limit: "100"}},
+		{"the largest offset", all, MembersParams{Offset: "1000"}},
+		{"a page in the middle", all, MembersParams{After: after(50_000)}},
+		{"the last page", all, MembersParams{After: after(99_995), Limit: "100"}},
+		{"a page of a small organization", few, MembersParams{}},
+		{"everybody, by a letter", all, MembersParams{Q: "m"}},
+		{"everybody, by a word", all, MembersParams{Q: "Member"}},
+		{"everybody, a large page", all, MembersParams{Q: "member", Limit: "100"}},
+		{"everybody, from the middle", all, MembersParams{Q: "member", After: after(50_000)}},
+		{"everybody, the last page", all, MembersParams{Q: "member", After: after(99_999)}},
+		{"a letter of three names", all, MembersParams{Q: "a"}},
+		{"a letter from the middle", all, MembersParams{Q: "a", After: after(50_000)}},
+		{"two letters", all, MembersParams{Q: "ab"}},
+		{"three letters", all, MembersParams{Q: "abc"}},
+		{"three letters, a large page", all, MembersParams{Q: "abc", Limit: "100"}},
+		{"four letters", all, MembersParams{Q: "abcd"}},
+		{"letters that are not ASCII", all, MembersParams{Q: "ÅST"}},
+		{"an email address", all, MembersParams{Q: "abcdef0123@example.com"}},
+		{"nobody", all, MembersParams{Q: "zzz"}},
+		{"a percent sign", all, MembersParams{Q: "%"}},
+		{"a pattern", all, MembersParams{Q: "_%_"}},
+		{"a backslash", all, MembersParams{Q: `\`}},
+		{"two words", all, MembersParams{Q: "ab cd"}},
+		{"everybody and nobody", all, MembersParams{Q: "member zzz"}},
+		{"everybody and a few", all, MembersParams{Q: "member abcd"}},
+		{"everybody and many", all, MembersParams{Q: "member a"}},
+		{"four letters that many have", all, MembersParams{Q: "a b c d"}},
+		{"four letters that many have, a large page", all, MembersParams{Q: "a b c d", Limit: "100"}},
+		{"a letter in a small organization", few, MembersParams{Q: "a"}},
+		{"everybody in a small organization", few, MembersParams{Q: "member", Limit: "100"}},
+		{"nobody in a small organization", few, MembersParams{Q: "zzz"}},
 	} {
 		q, err := test.params.parse()
 		if err != nil {
 			t.Fatal(codeOf(err))
 		}
-		total := 50
-		if test.organizationID == "org_0" {
-			total = 50_000
+		if len(q.words) > 1 {
+			explain(t, s, test.name+": the rarest word", rarest, test.organizationID, q.words)
+			if err := s.pool.QueryRow(t.Context(), rarest, test.organizationID, q.words).Scan(&q.along); err != nil {
+				t.Fatal(err)
+			}
 		}
-		statement, args, err := s.membersStatement(t.Context(), test.organizationID, total, &q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		explain(t, s, test.name, maxPages, statement, args)
+		statement, args := q.statement(test.organizationID)
+		explain(t, s, test.name, statement, args...)
 	}
-	for _, word := range []string{"a", "ab", "abc", "abcdef0123@example.com", "zzz"} {
-		explain(t, s, "users whose name begins with "+word, maxPages, beginsWith, []any{word, maxRead + 1})
-	}
-	ids := make([]string, 100)
+	ids := make([]string, maxUserIDs)
 	for i := range ids {
 		ids[i] = fmt.Sprint("user_", i*977+1)
 	}
-	explain(t, s, "users by ids", maxPages, usersStatement, []any{ids})
-	explain(t, s, "an account", 20, accountStatement, []any{"user_4711", defaultTheme})
+	explain(t, s, "users by ids", usersStatement, ids)
+	explain(t, s, "an account", accountStatement, "user_4711", defaultTheme)
 }
 
-var sequential = regexp.MustCompile(`"Node Type": "Seq Scan",[^}]*"Relation Name": "(users|memberships|settings)"`)
+const maxPages = 900 // a page of the database, of 8 KB
 
-// explain runs a statement three times and judges the last plan.
-func explain(t *testing.T, s *Store, name string, maxPages int, statement string, args []any) {
+var sequential = regexp.MustCompile(`"Node Type": "Seq Scan",[^}]*"Relation Name": "(users|memberships|member_words|settings)"`)
+
+// explain runs a statement several times, judges the last plan and prints the
+// median of the times.
+func explain(t *testing.T, s *Store, name, statement string, args ...any) {
 	t.Helper()
-	var text string
-	for range 3 {
-		if err := s.pool.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+statement, args...).Scan(&text); err != nil {
-			t.Fatal(name, err)
-		}
-	}
 	var plans []struct {
 		Plan struct {
 			Hit  int `json:"Shared Hit Blocks"`
 			Read int `json:"Shared Read Blocks"`
 			Rows int `json:"Actual Rows"`
 		}
-		Planning  float64 `json:"Planning Time"`
 		Execution float64 `json:"Execution Time"`
 	}
-	if err := json.Unmarshal([]byte(text), &plans); err != nil {
-		t.Fatal(err)
+	var text string
+	var times []float64
+	for range 9 {
+		if err := s.pool.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+statement, args...).Scan(&text); err != nil {
+			t.Fatal(name, err)
+		}
+		if err := json.Unmarshal([]byte(text), &plans); err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, plans[0].Execution)
 	}
-	p := plans[0]
-	t.Logf("%-45s %4d rows, %5d pages, %.2f ms (and %.2f ms to plan)", name, p.Plan.Rows, p.Plan.Hit+p.Plan.Read, p.Execution, p.Planning)
-	if pages := p.Plan.Hit + p.Plan.Read; pages > maxPages {
+	slices.Sort(times)
+	p := plans[0].Plan
+	t.Logf("%-60s %4d rows, %5d pages, %.2f ms", name, p.Rows, p.Hit+p.Read, times[len(times)/2])
+	if pages := p.Hit + p.Read; pages > maxPages {
 		t.Errorf("%s: %d pages, at most %d\n%s", name, pages, maxPages, text)
 	}
 	if sequential.MatchString(text) {

@@ -31,15 +31,16 @@ type MembersParams struct {
 	Offset string `query:"offset"`
 	// After is Next of the page before. It takes the place of Offset.
 	After string `query:"after"`
-	// Q searches for members by the beginning of their email address, username,
-	// first or last name. Each of up to four words has to be found. It goes with
-	// After, not with Offset.
+	// Q searches for members by the beginning of their email address, username or
+	// a word of their names. Each of up to four words has to be found. It goes
+	// with After, not with Offset.
 	Q string `query:"q" encore:"sensitive"`
 }
 
-// Members is a page of members, the oldest first. In a large organization, the
-// page of a search may be short or empty and have a next one all the same: what
-// one request costs is bounded.
+// Members is a page of members: the oldest first, or for a search in the order
+// of the words that are found. What one request costs is bounded: the page of a
+// search for several words may be short or empty and have a next one all the
+// same.
 type Members struct {
 	Members []*Member `json:"members"`
 	// Total is the number of members of the organization, whatever is searched.
@@ -87,29 +88,31 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 	case deleted:
 		return nil, &errs.Error{Code: errs.NotFound, Message: "no such organization"}
 	}
-	statement, args, err := s.membersStatement(ctx, organizationID, page.Total, &q)
-	if err != nil {
-		return nil, err
+	if len(q.words) > 1 && q.after.userID == "" {
+		if err := s.pool.QueryRow(ctx, rarest, organizationID, q.words).Scan(&q.along); err != nil {
+			return nil, err
+		}
 	}
+	statement, args := q.statement(organizationID)
 	rows, err := s.pool.Query(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
 	var m Member
-	var at position
-	var lastRead, matches bool
-	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.created, &lastRead, &matches}, func() error {
+	at := position{along: q.along}
+	var lastRead, belongs bool
+	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.joined, &at.entry, &lastRead, &belongs}, func() error {
 		switch at.userID = m.UserID; {
-		case matches && len(page.Members) == q.limit: // there is one more
+		case belongs && len(page.Members) == q.limit: // there is one more
 			page.Next = q.after.String()
 			return nil
-		case matches:
+		case belongs:
 			found := m
 			page.Members = append(page.Members, &found)
 		}
 		q.after = at
 		if lastRead {
-			page.Next = at.String()
+			page.Next = q.after.String()
 		}
 		return nil
 	})

@@ -2,10 +2,13 @@ package directory
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"encore.dev/beta/errs"
+	"github.com/jackc/pgx/v5"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/webhooks/clerkevent"
@@ -31,7 +34,7 @@ func TestMembers(t *testing.T) {
 	people := []clerkevent.User{
 		{ID: "user_ada", PrimaryEmailAddress: "ada@example.com", FirstName: "Ada", LastName: "Lovelace"},
 		{ID: "user_grace", PrimaryEmailAddress: "grace@example.com", FirstName: "Grace", LastName: "Hopper"},
-		{ID: "user_noemail", Username: "Anon_1", LastName: "100%"},
+		{ID: "user_noemail", Username: "Anon_1", LastName: "van der 100%"},
 		{ID: "user_same", PrimaryEmailAddress: "adam@example.org", FirstName: "Élodie"},
 	}
 	for i, person := range people {
@@ -70,6 +73,8 @@ func TestMembers(t *testing.T) {
 		{"a pattern of one character", MembersParams{Q: "anon_"}, "noemail"},
 		{"a pattern that is no pattern", MembersParams{Q: "ano__"}, ""},
 		{"a percent sign", MembersParams{Q: "100%"}, "noemail"},
+		{"a word of a name", MembersParams{Q: "der"}, "noemail"},
+		{"a word twice", MembersParams{Q: "ada ada"}, "ada same"},
 		{"another alphabet", MembersParams{Q: "élo"}, "same"},
 		{"a backslash", MembersParams{Q: `\`}, ""},
 	} {
@@ -100,7 +105,7 @@ func TestMembers(t *testing.T) {
 		t.Errorf("page by page: %s", got)
 	}
 	page, err := s.Members(t.Context(), adminOf("org_1"), &MembersParams{Q: "anon"})
-	want := Member{UserID: "user_noemail", Role: "org:member", Identifier: "Anon_1", LastName: "100%"}
+	want := Member{UserID: "user_noemail", Role: "org:member", Identifier: "Anon_1", LastName: "van der 100%"}
 	if err != nil || len(page.Members) != 1 || *page.Members[0] != want {
 		t.Errorf("%+v, %v", page, codeOf(err))
 	}
@@ -116,6 +121,89 @@ func names(page *Members) string {
 		all = append(all, "…")
 	}
 	return strings.Join(all, " ")
+}
+
+// TestSearchWalksOverAll walks page by page through the members that a search
+// finds: each is there once, whatever the size of a page.
+func TestSearchWalksOverAll(t *testing.T) {
+	s, _ := newStore(t, nil)
+	execute(t, s, `
+		INSERT INTO organizations (id, members) VALUES ('org_1', 400);
+		INSERT INTO users (id, primary_email, username, first_name, last_name)
+		SELECT 'user_' || n, CASE n % 3 WHEN 0 THEN '' ELSE 'Émile' || n % 7 || '@example.com' END, 'a' || n,
+			'Anna' || n % 5, CASE n % 40 WHEN 0 THEN 'ANNA Zoë' ELSE 'annas' END
+		FROM generate_series(1, 400) AS n;
+		INSERT INTO memberships (id, organization_id, user_id, role, created_at, updated_at)
+		SELECT 'orgmem_' || n, 'org_1', 'user_' || n, 'org:member', now(), now() FROM generate_series(1, 400) AS n`)
+	type person struct {
+		id    string
+		words []string
+	}
+	rows, err := s.pool.Query(t.Context(), "SELECT id, lower(concat_ws(' ', primary_email, username, first_name, last_name)) FROM users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	people, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p person, err error) {
+		var names string
+		err = row.Scan(&p.id, &names)
+		p.words = strings.Fields(names)
+		return p, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, search := range []string{"a", "anna", "ANNA1", "émile", "ÉMILE3@", "zoë", "a zoë", "zoë a", "an émile3", "anna anna4 a", "a b", "b", "%"} {
+		want := map[string]int{}
+		for _, p := range people {
+			all := true
+			for _, word := range strings.Fields(strings.ToLower(search)) {
+				all = all && slices.ContainsFunc(p.words, func(w string) bool { return strings.HasPrefix(w, word) })
+			}
+			if all {
+				want[p.id] = 1
+			}
+		}
+		for _, limit := range []string{"3", "100"} {
+			got := map[string]int{}
+			params := MembersParams{Q: search, Limit: limit}
+			for pages := 0; pages < 1000; pages++ {
+				page, err := s.Members(t.Context(), adminOf("org_1"), &params)
+				if err != nil {
+					t.Fatal(codeOf(err))
+				}
+				for _, m := range page.Members {
+					got[m.UserID]++
+				}
+				if params.After = page.Next; page.Next == "" {
+					break
+				}
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%q by %s: %d members, want %d: %v", search, limit, len(got), len(want), got)
+			}
+		}
+	}
+
+	// The last member of a page leaves, or gets another name.
+	page, err := s.Members(t.Context(), adminOf("org_1"), &MembersParams{Q: "zoë", Limit: "3"})
+	if err != nil || len(page.Members) != 3 {
+		t.Fatal(page, codeOf(err))
+	}
+	execute(t, s, "UPDATE memberships SET deleted_at = now() WHERE user_id = $1", page.Members[2].UserID)
+	again, err := s.Members(t.Context(), adminOf("org_1"), &MembersParams{Q: "zoë", Limit: "3", After: page.Next})
+	if err != nil || len(again.Members) != 3 || *again.Members[0] != *page.Members[0] {
+		t.Errorf("%v, %v", names(again), codeOf(err))
+	}
+	execute(t, s, "UPDATE users SET last_name = 'Zora' WHERE id = $1", page.Members[1].UserID)
+	for search, want := range map[string]int{"zoë": 8, "zora": 1} {
+		found, err := s.Members(t.Context(), adminOf("org_1"), &MembersParams{Q: search})
+		if err != nil || len(found.Members) != want {
+			t.Errorf("%s: %v, %v", search, names(found), codeOf(err))
+		}
+	}
+	if found, err := collect[string](t.Context(), s.pool, inconsistencies); err != nil || len(found) != 1 { // the number of members
+		t.Errorf("%v, %v", found, err)
+	}
 }
 
 func TestMembersRefuses(t *testing.T) {
@@ -137,10 +225,12 @@ func TestMembersRefuses(t *testing.T) {
 		"a negative offset":            {"org_1", MembersParams{Offset: "-1"}, errs.InvalidArgument},
 		"an offset that costs":         {"org_1", MembersParams{Offset: "1001"}, errs.InvalidArgument},
 		"a search with an offset":      {"org_1", MembersParams{Q: "a", Offset: "1"}, errs.InvalidArgument},
-		"after and offset":             {"org_1", MembersParams{Offset: "1", After: position{at(1), "orgmem_1"}.String()}, errs.InvalidArgument},
+		"after and offset":             {"org_1", MembersParams{Offset: "1", After: position{userID: "user_ada", joined: at(1)}.String()}, errs.InvalidArgument},
 		"after in words":               {"org_1", MembersParams{After: "the last"}, errs.InvalidArgument},
-		"after with a NUL":             {"org_1", MembersParams{After: position{at(1), "\x00"}.String()}, errs.InvalidArgument},
-		"after of the end of time":     {"org_1", MembersParams{After: "OTIyMzM3MjAzNjg1NDc3NTgwNy5h"}, errs.InvalidArgument},
+		"after of another search":      {"org_1", MembersParams{Q: "a b", After: position{userID: "user_ada", joined: at(1), along: 2}.String()}, errs.InvalidArgument},
+		"after of a search":            {"org_1", MembersParams{After: position{userID: "user_ada", joined: at(1), along: 1}.String()}, errs.InvalidArgument},
+		"after with a NUL":             {"org_1", MembersParams{After: position{userID: "\x00", joined: at(1)}.String()}, errs.InvalidArgument},
+		"after of the end of time":     {"org_1", MembersParams{After: "OTIyMzM3MjAzNjg1NDc3NTgwNy4wLjAuYQ"}, errs.InvalidArgument},
 		"five words":                   {"org_1", MembersParams{Q: "a b c d e"}, errs.InvalidArgument},
 		"a long search":                {"org_1", MembersParams{Q: strings.Repeat("a", 101)}, errs.InvalidArgument},
 		"a search with a NUL":          {"org_1", MembersParams{Q: "a\x00"}, errs.OK},
