@@ -320,9 +320,10 @@ export namespace directory {
     }
 
     /**
-     * Members is a page of members, the oldest first. In a large organization, the
-     * page of a search may be short or empty and have a next one all the same: what
-     * one request costs is bounded.
+     * Members is a page of members: the oldest first, or for a search in the order
+     * of the words that are found. What one request costs is bounded: the page of a
+     * search for several words may be short or empty and have a next one all the
+     * same.
      */
     export interface Members {
         members: Member[]
@@ -359,16 +360,17 @@ export namespace directory {
         After: string
 
         /**
-         * Q searches for members by the beginning of their email address, username,
-         * first or last name. Each of up to four words has to be found. It goes with
-         * After, not with Offset.
+         * Q searches for members by the beginning of their email address, username or
+         * a word of their names. Each of up to four words has to be found. It goes
+         * with After, not with Offset.
          */
         Q: string
     }
 
     /**
      * Settings are what users choose for themselves in this application. To save
-     * them, send all of them: a field that is left out is emptied.
+     * them, send all of them: one that is left out is emptied, and without a theme
+     * nothing is saved.
      */
     export interface Settings {
         /**
@@ -393,7 +395,8 @@ export namespace directory {
         timeZone: string
 
         /**
-         * Theme is "system" (the default), "light" or "dark".
+         * Theme is "system", "light" or "dark". It is "system" for a user who has
+         * saved no settings.
          */
         theme: string
     }
