@@ -26,6 +26,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -57,6 +58,8 @@ type Store struct {
 	log   Logger
 	owned bool // Close closes the pool
 	ready atomic.Bool
+
+	migration singleflight.Group
 }
 
 // New returns a Store that uses the pool. A nil log drops the lines. It does not

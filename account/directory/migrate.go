@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,14 +17,34 @@ import (
 // migrationLock is the advisory lock of one who changes the schema.
 const migrationLock = 0x6163636f756e74 // "account"
 
-// prepare brings the schema up to date once. Encore does that before the app
+// migrationTimeout bounds the migrations, which take as long as there is data.
+const migrationTimeout = 10 * time.Minute
+
+// prepare brings the schema up to date, once. Encore does it before the app
 // starts, locally and in its cloud; a self-hosted image and the net/http server
-// leave it to this function.
+// leave it to this function. Migrations go on when ctx ends.
 func (s *Store) prepare(ctx context.Context) error {
 	if s.ready.Load() {
 		return nil
 	}
-	err := s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx) })
+	all, err := upMigrations()
+	if err != nil {
+		return err
+	}
+	current, err := version(ctx, s.pool)
+	if err == nil && current < len(all) {
+		migrated := s.migration.DoChan("", func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), migrationTimeout)
+			defer cancel()
+			return nil, s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx, all) })
+		})
+		select {
+		case result := <-migrated:
+			err = result.Err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	s.ready.Store(err == nil)
 	return err
 }
@@ -31,11 +52,7 @@ func (s *Store) prepare(ctx context.Context) error {
 // migrate applies the migrations that are missing. It keeps the version as
 // Encore does, which uses golang-migrate: the highest row of schema_migrations.
 // Where nothing is missing it needs no right but to read.
-func migrate(ctx context.Context, tx pgx.Tx) error {
-	all, err := upMigrations()
-	if err != nil {
-		return err
-	}
+func migrate(ctx context.Context, tx pgx.Tx, all []string) error {
 	current, err := version(ctx, tx)
 	if err != nil || current >= len(all) {
 		return err
@@ -64,7 +81,9 @@ func migrate(ctx context.Context, tx pgx.Tx) error {
 }
 
 // version returns the number of migrations that are applied.
-func version(ctx context.Context, tx pgx.Tx) (int, error) {
+func version(ctx context.Context, tx interface {
+	QueryRow(context.Context, string, ...any) pgx.Row
+}) (int, error) {
 	var exists bool
 	// Not by to_regclass: it remembers that a table was missing, although another
 	// instance has created it while this one waited for the lock.

@@ -69,14 +69,14 @@ func (e *environment) alone(im *image, v *verdicts, suite bool) error {
 	}
 	if suite {
 		command := exec.CommandContext(e.ctx, "go", "test", "-count=1", "./test/e2e")
-		command.Env = append(os.Environ(), "E2E_API_URL="+i.url(""), "E2E_CLERK_URL="+e.clerk.e2eURL)
+		command.Env = append(os.Environ(), "E2E_API_URL="+i.url(""), "E2E_CLERK_URL="+e.clerk.e2eURL, "POSTGRES_FOLDER="+e.database.server.Folder())
 		output, err := command.CombinedOutput()
 		v.say(err == nil, "the suite test/e2e passes against it")
 		if err != nil {
 			fmt.Printf("%s\n", output)
 		}
 	}
-	for _, secret := range []string{secretKey, e.clerk.WebhookSigningSecret(), serviceKey, "@example.com", "eyJ"} {
+	for _, secret := range []string{secretKey, e.clerk.WebhookSigningSecret(), serviceKey, "@example.com", "eyJ", "Quetzal"} { // the last is in bodies of the suite
 		if strings.Contains(i.output.String(), secret) {
 			v.say(false, "its log holds %.8s…", secret)
 		}
