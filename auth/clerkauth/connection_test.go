@@ -81,6 +81,9 @@ func forward(to, from net.Conn, silent *atomic.Bool) {
 	for {
 		n, err := from.Read(buffer)
 		if silent.Load() {
+			if err != nil {
+				return
+			}
 			continue // read, so that the sender notices nothing
 		}
 		if err == nil {

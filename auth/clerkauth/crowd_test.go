@@ -29,8 +29,8 @@ import (
 const usersRoute = "GET /v1/users"
 
 // whole reports whether the crowd is of its whole size, which takes minutes of
-// signing: CROWD=whole go test -run Crowd ./auth/clerkauth
-var whole = os.Getenv("CROWD") == "whole"
+// signing: TESTS=whole go test -run Crowd ./auth/clerkauth
+var whole = os.Getenv("TESTS") == "whole"
 
 // crowd is a fake Clerk with the rate limit of a production instance, and an
 // Authenticator by the real clock.
@@ -176,6 +176,7 @@ func TestOneUsersTroubleIsTheirOwn(t *testing.T) {
 		{"a record with an odd field", fakeclerk.Fault{Kind: fakeclerk.FaultWrongJSON, Body: `{"id":"ID","banned":"no"}`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			clock := newClock()
 			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.BudgetShare = clock.Now, 100 })
 			tokens := c.tokens(t, 160)
