@@ -15,6 +15,9 @@ import (
 // each, with the work on their rows, maxPages stay well below 5 ms. The measured
 // times are printed.
 func TestQueriesUseIndexes(t *testing.T) {
+	if !whole {
+		t.Skip("TESTS=whole explains the queries: 100,000 users take a while")
+	}
 	s, _ := newStore(t, nil)
 	execute(t, s, `
 		ALTER TABLE memberships DISABLE TRIGGER index_member;

@@ -70,15 +70,19 @@ func setting(t *testing.T, name string, fallback uint64) uint64 {
 // TestHistories plays random histories of Clerk whose events are lost, doubled,
 // delayed and reordered, mixed with first requests, crashes before any statement
 // and reconciliations while Clerk changes. A reconciliation at the end makes the
-// tables equal to Clerk. ACCOUNT_HISTORIES sets their number, ACCOUNT_SEED the
-// first seed.
+// tables equal to Clerk. TESTS=whole plays 10,000; ACCOUNT_HISTORIES sets their
+// number, ACCOUNT_SEED the first seed.
 func TestHistories(t *testing.T) {
-	histories := setting(t, "ACCOUNT_HISTORIES", 300)
+	fallback := uint64(40)
+	if whole {
+		fallback = 10_000
+	}
+	histories := setting(t, "ACCOUNT_HISTORIES", fallback)
 	seed := setting(t, "ACCOUNT_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("ACCOUNT_SEED=%d ACCOUNT_HISTORIES=%d", seed, histories)
 	var next, crashes atomic.Uint64
 	t.Run("all", func(t *testing.T) {
-		for worker := range 2 {
+		for worker := range 4 { // as many at once as -parallel says
 			t.Run(strconv.Itoa(worker), func(t *testing.T) {
 				t.Parallel()
 				crash := new(crasher)
@@ -113,10 +117,7 @@ func (h *history) fatal(args ...any) {
 
 func (h *history) play() {
 	ctx := h.t.Context()
-	execute(h.t, h.s, `
-		BEGIN; SET LOCAL test.between = 'histories';
-		DELETE FROM memberships; DELETE FROM settings; DELETE FROM events; DELETE FROM reconciliation;
-		DELETE FROM users; DELETE FROM organizations; COMMIT`)
+	empty(h.t, h.s)
 	random := h.model.random
 	for step := range 15 + random.IntN(30) {
 		switch random.IntN(10) {
@@ -138,6 +139,15 @@ func (h *history) play() {
 	h.reconcileWhole(ctx)
 	h.compareVersions(ctx)
 	h.compare(ctx)
+}
+
+// empty empties the tables, against which the guards have nothing.
+func empty(t testing.TB, s *Store) {
+	t.Helper()
+	execute(t, s, `
+		BEGIN; SET LOCAL test.between = 'histories';
+		DELETE FROM memberships; DELETE FROM settings; DELETE FROM events; DELETE FROM reconciliation;
+		DELETE FROM users; DELETE FROM organizations; COMMIT`)
 }
 
 // try runs what may crash. It reports whether it did not.

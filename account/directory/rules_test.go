@@ -35,6 +35,8 @@ func TestUserEvents(t *testing.T) {
 	odd := userEvent("odd", clerkevent.UserUpdated, 1, func(u *clerkevent.User) {
 		u.FirstName, u.LastName = "A\x00da\xff", strings.Repeat("é", 3000)
 	})
+	s, _ := newStore(t, nil)
+	execute(t, s, guards)
 	for _, test := range []struct {
 		name   string
 		events []*clerkevent.Event
@@ -55,8 +57,7 @@ func TestUserEvents(t *testing.T) {
 		{"a name that PostgreSQL cannot store", []*clerkevent.Event{odd}, "Ada\uFFFD"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, _ := newStore(t, nil)
-			execute(t, s, guards)
+			empty(t, s)
 			for _, e := range test.events {
 				if err := s.Apply(t.Context(), e); err != nil {
 					t.Fatal(codeOf(err))
@@ -89,6 +90,7 @@ func TestMembershipEvents(t *testing.T) {
 	organizationGone := &clerkevent.Event{
 		ID: "organization gone", Type: clerkevent.OrganizationDeleted, At: at(6), Organization: &clerkevent.Organization{ID: "org_1"},
 	}
+	s, _ := newStore(t, nil)
 	for _, test := range []struct {
 		name   string
 		events []*clerkevent.Event
@@ -109,7 +111,7 @@ func TestMembershipEvents(t *testing.T) {
 		{"the organization is deleted before", []*clerkevent.Event{organizationGone, joined, left, rejoined}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, _ := newStore(t, nil)
+			empty(t, s)
 			for _, e := range test.events {
 				if err := s.Apply(t.Context(), e); err != nil {
 					t.Fatal(codeOf(err))

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -11,6 +12,9 @@ import (
 
 	"encore.app/internal/postgres/postgrestest"
 )
+
+// whole reports whether the tests are of their whole size, which takes minutes.
+var whole = os.Getenv("TESTS") == "whole"
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
