@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,9 +37,25 @@ const (
 	hostedKey = "pk_test_ZXhhbXBsZS5jbGVyay5hY2NvdW50cy5kZXYk"
 )
 
-// TestPage runs the suite.
+// mainTests are the tests of the page that run without TESTS=whole.
+var mainTests = []string{
+	"one click signs in and shows the profile that the backend answers",
+	"a reload keeps the session, and signing out ends it",
+	"a page of another origin signs in, and the backend refuses its token",
+}
+
+// TestPage runs the suite, or the main tests without TESTS=whole.
 func TestPage(t *testing.T) {
 	w := start(t, addresses{}, tokenLifetime)
+	if os.Getenv("TESTS") != "whole" {
+		said := w.run(t, "--test-name-pattern=^("+strings.Join(mainTests, "|")+")$", "sign_in.test.mjs", "refusals.test.mjs")
+		for _, name := range mainTests {
+			if !strings.Contains(said, "✔ "+name) {
+				t.Errorf("did not run: %s", name)
+			}
+		}
+		return
+	}
 	w.run(t, "sign_in.test.mjs", "refusals.test.mjs", "hosted.test.mjs", "accessibility.test.mjs")
 }
 
@@ -158,8 +175,9 @@ func localhost(t *testing.T, address string) (url string) {
 	return "http://localhost:" + port
 }
 
-// run runs files of the suite in Node.
-func (w world) run(t *testing.T, files ...string) {
+// run runs node --test with files of the suite, after flags if there are any,
+// and returns what it prints.
+func (w world) run(t *testing.T, files ...string) (said string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), suiteTimeout)
 	defer cancel()
@@ -171,9 +189,10 @@ func (w world) run(t *testing.T, files ...string) {
 	)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = 10 * time.Second
-	said, err := command.CombinedOutput()
-	t.Logf("%s", said)
+	output, err := command.CombinedOutput()
+	t.Logf("%s", output)
 	if err != nil {
 		t.Fatal(errors.Join(ctx.Err(), err))
 	}
+	return string(output)
 }

@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// small is over in seconds. Its crowds are big enough that a call for each user
-// would be over Clerk's limit. It leaves out the silent connection, which takes
-// longer.
+// small is over in seconds. Many are enough that a call for each user would be
+// over Clerk's limit. It leaves out the silent connection, which takes longer.
 var small = size{
-	oddOthers: 40, oddRate: 100, oddLasting: 2 * time.Second,
-	few: 500, many: 2000,
-	active: 1000, newRate: 20, activeLasting: 10 * time.Second,
-	slowRate: 200, slowLasting: 3 * time.Second,
-	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: 2 * time.Second,
-	restartUsers: 1000, restartRate: 1000, restartLasting: 2 * time.Second,
+	oddOthers: 20, oddRate: 100, oddLasting: time.Second,
+	few: 300, many: 1200,
+	active: 1000, newRate: 20, activeLasting: 6 * time.Second,
+	slowRate: 200, slowLasting: 2 * time.Second,
+	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: time.Second,
+	restartUsers: 500, restartRate: 500, restartLasting: 1500 * time.Millisecond,
 }
 
 // TestCrowd plays the scenarios to this backend alone.
