@@ -18,9 +18,9 @@ import (
 // marked is a line that goes with the service.
 var marked = regexp.MustCompile(`(?m)^.*// account:.*\n`)
 
-// TestWithoutAccount compiles the app without the service. With
-// ACCOUNT_TESTS=required it also runs the tests of the packages that had marked
-// lines, and of all that they serve.
+// TestWithoutAccount compiles the app without the service. With TESTS=whole it
+// also runs the tests of the packages that had marked lines, and of all that
+// they serve.
 func TestWithoutAccount(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -32,7 +32,7 @@ func TestWithoutAccount(t *testing.T) {
 	}
 	t.Logf("%d lines and the folder are removed", lines)
 	run(t, root, "go", "vet", overlay, "./...")
-	if os.Getenv("ACCOUNT_TESTS") == "required" {
+	if os.Getenv("TESTS") == "whole" {
 		run(t, root, "go", "test", overlay, "./auth/access", "./organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
 	}
 }
