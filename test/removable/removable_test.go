@@ -1,6 +1,6 @@
-// Package removable shows that the service account can be removed: without its
-// folder, the files named after it and the lines marked "// account:", the app
-// compiles and passes its tests.
+// Package removable shows that the service account can be removed: without the
+// folders and files named after it and the lines marked "// account:", the app
+// compiles and passes its tests, and the page compiles.
 package removable
 
 import (
@@ -15,83 +15,136 @@ import (
 	"testing"
 )
 
-// marked is a line that goes with the service.
-var marked = regexp.MustCompile(`(?m)^.*// account:.*\n`)
+// marked is a line that goes with the service. The other form is for JSX.
+var marked = regexp.MustCompile(`(?m)^.*(//|/\*) account:.*\n`)
 
 // TestWithoutAccount compiles the app without the service. With TESTS=whole it
-// also runs the tests of the packages that had marked lines, and of all that
-// they serve.
+// also compiles the page where its packages are installed, and runs the tests of
+// the packages that had marked lines, and of all that they serve.
 func TestWithoutAccount(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, lines := removed(t, root)
+	overlay := overlay(t, root)
+	run(t, root, "go", "vet", overlay, "./...")
+	if os.Getenv("TESTS") != "whole" {
+		return
+	}
+	run(t, root, "go", "test", overlay, "./auth/access", "./organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
+	compilePage(t, filepath.Join(root, "web"))
+}
+
+// overlay writes an overlay for the go command, in which the service is removed
+// from the module, and returns the flag that names it. Packages that have nothing
+// to do with the service come from the build cache.
+func overlay(t *testing.T, root string) (flag string) {
+	t.Helper()
+	folder, lines := t.TempDir(), 0
+	replace := map[string]string{} // "" removes a file
+	walk(t, root, func(relative string, content []byte, isAccount bool) error {
+		name := filepath.Join(root, relative)
+		if filepath.Ext(name) != ".go" {
+			return nil
+		}
+		if isAccount {
+			replace[name] = ""
+			return nil
+		}
+		n := len(marked.FindAllIndex(content, -1))
+		if n == 0 {
+			return nil
+		}
+		lines += n
+		replace[name] = filepath.Join(folder, relative)
+		return write(replace[name], marked.ReplaceAll(content, nil))
+	})
 	if lines == 0 {
 		t.Error("no line is marked: is there anything to remove?")
 	}
 	t.Logf("%d lines and the folder are removed", lines)
-	run(t, root, "go", "vet", overlay, "./...")
-	if os.Getenv("TESTS") == "whole" {
-		run(t, root, "go", "test", overlay, "./auth/access", "./organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
+	content, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
 	}
+	list := filepath.Join(folder, "overlay.json")
+	if err := write(list, content); err != nil {
+		t.Fatal(err)
+	}
+	return "-overlay=" + list
 }
 
-// removed writes an overlay for the go command, in which the service is removed
-// from the module. Packages that have nothing to do with the service come from
-// the build cache. It returns the flag that names the overlay, and how many
-// lines are gone from files that stay.
-func removed(t *testing.T, root string) (flag string, lines int) {
+// compilePage compiles a copy of the page in which the service is removed.
+func compilePage(t *testing.T, page string) {
 	t.Helper()
+	modules := filepath.Join(page, "node_modules")
+	compiler := filepath.Join(modules, ".bin", "tsc")
+	if _, err := os.Stat(compiler); err != nil {
+		t.Log("the page was not compiled: npm --prefix web ci")
+		return
+	}
 	folder := t.TempDir()
-	replace := map[string]string{} // "" removes a file
-	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	walk(t, page, func(relative string, content []byte, isAccount bool) error {
+		if isAccount {
+			return nil
+		}
+		return write(filepath.Join(folder, relative), marked.ReplaceAll(content, nil))
+	})
+	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	run(t, folder, compiler)
+}
+
+// walk visits the files in a folder, but not what is installed or hidden, and
+// not this package, which has the mark in its own text.
+func walk(t *testing.T, folder string, visit func(relative string, content []byte, isAccount bool) error) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		relative, err := filepath.Rel(root, name)
+		relative, err := filepath.Rel(folder, name)
 		if err != nil {
 			return err
 		}
 		if entry.IsDir() {
-			switch {
-			case relative == filepath.Join("test", "removable"), // which has the mark in its own text
-				relative != "." && strings.HasPrefix(entry.Name(), "."), entry.Name() == "node_modules":
+			if relative != "." && strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" || entry.Name() == "removable" {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		if filepath.Ext(name) != ".go" {
-			return nil
-		}
-		top, _, _ := strings.Cut(relative, string(filepath.Separator))
-		if top == "account" || strings.TrimSuffix(strings.TrimSuffix(entry.Name(), ".go"), "_test") == "account" {
-			replace[name] = ""
+		if !entry.Type().IsRegular() {
 			return nil
 		}
 		content, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		if n := len(marked.FindAllIndex(content, -1)); n > 0 {
-			lines += n
-			replace[name] = filepath.Join(folder, strings.ReplaceAll(relative, string(filepath.Separator), "_"))
-			return os.WriteFile(replace[name], marked.ReplaceAll(content, nil), 0o600)
-		}
-		return nil
+		return visit(relative, content, isAccount(relative))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
+}
+
+// isAccount reports whether a file is named after the service or in a folder
+// that is.
+func isAccount(relative string) bool {
+	for part := range strings.SplitSeq(filepath.ToSlash(relative), "/") {
+		name, _, _ := strings.Cut(part, ".")
+		if strings.TrimSuffix(name, "_test") == "account" {
+			return true
+		}
 	}
-	list := filepath.Join(folder, "overlay.json")
-	if err := os.WriteFile(list, content, 0o600); err != nil {
-		t.Fatal(err)
+	return false
+}
+
+func write(name string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
 	}
-	return "-overlay=" + list, lines
+	return os.WriteFile(name, content, 0o600)
 }
 
 func run(t *testing.T, folder string, command ...string) {
