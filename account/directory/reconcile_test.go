@@ -189,9 +189,8 @@ func TestOneReconciliationAtATime(t *testing.T) {
 // Clerk's rate limit for production.
 func TestFirstSynchronization(t *testing.T) {
 	users := int(setting(t, "ACCOUNT_SCALE", 5000))
-	clerk, backend := startClerk(t, fakeclerk.Options{
-		SecretKey: "sk_live_fakeclerk", RateLimit: fakeclerk.RateLimit{Requests: 1000, Window: 10 * time.Second},
-	})
+	clerk, backend := startClerk(t, fakeclerk.Options{SecretKey: "sk_live_fakeclerk"})
+	clerk.SetRateLimit(fakeclerk.RateLimit{Requests: 1000, Window: 10 * time.Second})
 	s, _ := newStore(t, nil)
 	organization := must[fakeclerk.Organization](t)(clerk.AddOrganization(fakeclerk.Organization{Name: "Everybody"}))
 	for i := range users {

@@ -42,13 +42,11 @@ type crowd struct {
 
 func newCrowd(t testing.TB, configure ...func(*clerkauth.Options)) *crowd {
 	t.Helper()
-	clerk, err := fakeclerk.Start(fakeclerk.Options{
-		SigningKey: shortKey(), SecretKey: "sk_live_fakeclerk", TokenLifetime: time.Hour,
-		RateLimit: fakeclerk.RateLimit{Requests: 1000, Window: 10 * time.Second},
-	})
+	clerk, err := fakeclerk.Start(fakeclerk.Options{SigningKey: shortKey(), SecretKey: "sk_live_fakeclerk", TokenLifetime: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
+	clerk.SetRateLimit(fakeclerk.RateLimit{Requests: 1000, Window: 10 * time.Second})
 	t.Cleanup(func() { _ = clerk.Close() })
 	c := &crowd{clerk: clerk}
 	options := clerkauth.Options{SecretKey: clerk.SecretKey(), APIURL: c.about.proxy(t, clerk.URL())}

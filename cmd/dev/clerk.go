@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"syscall"
 
 	"encore.app/internal/fakeclerk"
@@ -22,13 +21,8 @@ import (
 // secret.
 func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
 	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger, WebhookSigningSecret: s.webhookSecret}
-	// A page that may use tokens may also read the ones that /token signs.
-	options.PageOrigins = append(slices.Clone(s.parties), "http://"+s.page)
 	if s.webhookSecret == "" {
 		options.WebhookSigningSecret = newWebhookSecret()
-	}
-	if s.page != "" {
-		options.PageOrigins = append([]string{"http://" + s.page}, s.parties...)
 	}
 	if s.backend != "none" {
 		options.WebhookURL = "http://" + s.api + "/webhooks/clerk"
@@ -44,7 +38,12 @@ func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) 
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, taken("-clerk", s.clerk)
 	}
-	return server, err
+	if err != nil {
+		return nil, err
+	}
+	// A page that may use tokens may also read the ones that /token signs.
+	server.SetPageOrigins(append([]string{"http://" + s.page}, s.parties...)...)
+	return server, nil
 }
 
 // newWebhookSecret returns a signing secret in Svix's notation. If every run

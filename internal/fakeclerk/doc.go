@@ -3,50 +3,14 @@
 // and its page use. Tests and the development command call it in the place of a
 // Clerk account; Clerk's own SDKs work against it unchanged.
 //
+// GET / lists its routes and their parameters, as registerRoutes has them.
+//
 // # Backend API
 //
 // Under [Server.URL] + "/v1". Each route asks for "Authorization: Bearer <secret
-// key>". Lists take limit, offset and order_by.
-//
-//	GET    /v1/jwks
-//	GET    /v1/users                      user_id, email_address, username, external_id, query, banned,
-//	                                      created_at_before, created_at_after, starting_after
-//	POST   /v1/users
-//	GET    /v1/users/count
-//	GET    /v1/users/{id}
-//	PATCH  /v1/users/{id}
-//	DELETE /v1/users/{id}
-//	POST   /v1/users/{id}/ban
-//	POST   /v1/users/{id}/unban
-//	GET    /v1/users/{id}/organization_memberships
-//	POST   /v1/sessions
-//	GET    /v1/sessions/{id}
-//	POST   /v1/sessions/{id}/revoke
-//	POST   /v1/sessions/{id}/tokens
-//	GET    /v1/organizations              organization_id, user_id, query
-//	POST   /v1/organizations
-//	GET    /v1/organizations/{id}
-//	GET    /v1/organizations/{id}/memberships           role, user_id
-//	GET    /v1/organization_memberships                 role, user_id
-//	POST   /v1/organizations/{id}/memberships
-//	PATCH  /v1/organizations/{id}/memberships/{user_id}
-//	DELETE /v1/organizations/{id}/memberships/{user_id}
-//
-// Machine tokens. A machine's secret key does for M2M tokens what the instance's
-// does, and is the one that creates them. The "/v1" may be left out, as Clerk's
-// JavaScript SDK does.
-//
-//	GET    /v1/api_keys                   subject, include_invalid
-//	POST   /v1/api_keys
-//	POST   /v1/api_keys/verify
-//	GET    /v1/api_keys/{id}
-//	POST   /v1/api_keys/{id}/revoke
-//	GET    /v1/m2m_tokens                 subject, revoked, expired
-//	POST   /v1/m2m_tokens                 token_format=jwt for a JWT
-//	POST   /v1/m2m_tokens/verify
-//	POST   /v1/m2m_tokens/{id}/revoke
-//	POST   /v1/oauth_applications/access_tokens/verify
-//	POST   /v1/oauth_applications/{id}/revoke_token
+// key>". Lists take limit, offset and order_by. A machine's secret key does for
+// M2M tokens what the instance's does, and is the one that creates them. For
+// machine tokens the "/v1" may be left out, as Clerk's JavaScript SDK does.
 //
 // # Frontend API
 //
@@ -57,66 +21,36 @@
 // is known by its dev browser, in the query, and never by a cookie of this
 // server. Methods but GET and POST come as POST with _method=.
 //
-//	GET    /v1/environment
-//	PATCH  /v1/environment
-//	POST   /v1/dev_browser
-//	GET    /v1/client
-//	PUT    /v1/client
-//	DELETE /v1/client
-//	POST   /v1/client/sign_ins            strategy=ticket, ticket
-//	DELETE /v1/client/sessions
-//	GET    /v1/client/sessions/{id}
-//	POST   /v1/client/sessions/{id}/touch               active_organization_id
-//	POST   /v1/client/sessions/{id}/tokens              organization_id
-//	POST   /v1/client/sessions/{id}/end
-//	POST   /v1/client/sessions/{id}/remove
-//
 // # Tokens and control
 //
 // These ask for no key, so they keep web pages out: only the pages of
-// [Options].PageOrigins read a token or a ticket, and none controls the server.
-// Control routes do over HTTP what the methods of [Server] do, for tests in
-// another process. Bodies are JSON; durations are written "1.5s".
+// [Server.SetPageOrigins] read a token or a ticket, and none controls the server.
 //
-//	GET    /token?email=ada@example.com   a session token as plain text
-//	         or ?user_id=user_noemail
-//	         &azp=http://localhost:3001   the azp claim; empty: none, as in a native app
-//	         &org=org_analytical          the active organization, by id or slug
-//	         &claims={"sts":"pending"}    merged into the claims; null deletes one
-//	         &headers={"typ":null}        merged into the header; null deletes a field
-//	       /token?type=api_key            or m2m_token, oauth_token: a machine token
-//	         &email= or &user_id= or &org=     its subject; M2M: &machine=mch_reports
-//	         &scopes=read,write
-//	         &format=jwt                  M2M and OAuth; takes &claims= and &headers= too
-//	         &expires_in=-1               in seconds
-//	GET    /ticket?email=ada@example.com  a sign-in ticket as plain text
-//	         or ?user_id=user_noemail
-//	PUT    /fakeclerk/faults              {"route" or "user_id","kind","latency","duration",
-//	                                      "status","retry_after","body","count"}
-//	DELETE /fakeclerk/faults
-//	GET    /fakeclerk/requests            {"total","rate_limited","routes":{"GET /v1/jwks":1}}
-//	DELETE /fakeclerk/requests
-//	POST   /fakeclerk/keys/rotate         {"kid"}
-//	DELETE /fakeclerk/keys/{kid}
-//	PUT    /fakeclerk/rate_limit          {"requests","window"}
-//	PUT    /fakeclerk/latency             {"latency"}
-//	PUT    /fakeclerk/clock               {"offset"}
-//	POST   /fakeclerk/users               a [User]
-//	POST   /fakeclerk/machine_tokens      a [MachineToken]
-//	POST   /fakeclerk/sessions/{id}/end   signs a session out
-//	GET    /fakeclerk/webhooks            {"messages":[{"id","type","attempts":[{"status"}],
-//	                                      "delivered"}]}
-//	PUT    /fakeclerk/webhooks            {"url","hold"}
-//	POST   /fakeclerk/webhooks            {"type","data"}: an event of any type
-//	POST   /fakeclerk/webhooks/{id}/resend
-//	DELETE /fakeclerk/webhooks/{id}       the message is lost
+//	GET /token?email=ada@example.com      a session token as plain text
+//	    or ?user_id=user_noemail
+//	    &azp=http://localhost:3001        the azp claim; empty: none, as in a native app
+//	    &org=org_analytical               the active organization, by id or slug
+//	    &claims={"sts":"pending"}         merged into the claims; null deletes one
+//	    &headers={"typ":null}             merged into the header; null deletes a field
+//	GET /token?type=api_key               or m2m_token, oauth_token: a machine token
+//	    &email= or &user_id= or &org=     its subject; M2M: &machine=mch_reports
+//	    &scopes=read,write
+//	    &format=jwt                       M2M and OAuth; takes &claims= and &headers= too
+//	    &expires_in=-1                    in seconds
+//	GET /ticket?email=ada@example.com     a sign-in ticket as plain text
+//	    or ?user_id=user_noemail
+//
+// Control routes, under /fakeclerk/, do over HTTP what the methods of [Server]
+// do, for tests in another process. Bodies are JSON; durations are written
+// "1.5s".
 //
 // # Webhooks
 //
 // With [Options].WebhookURL, or a URL set later, changes are sent there as Svix
 // sends Clerk's events: signed with [Server.WebhookSigningSecret], and repeated
-// under the same svix-id until the answer is a success. [Server.HoldWebhooks]
-// leaves the delivery to a test.
+// under the same svix-id until the answer is a success. PUT /fakeclerk/webhooks
+// with hold leaves the delivery to a test, which sends each message itself: late,
+// in another order, more than once, or never.
 //
 //	user.created, user.updated (also for a ban), user.deleted
 //	session.ended, session.revoked

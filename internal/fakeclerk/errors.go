@@ -1,16 +1,21 @@
 package fakeclerk
 
 import (
-	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"encore.app/internal/fakesvix"
+	"encore.app/internal/faulty"
 )
 
 // apiError is an answer that is not a success, and an error of the methods of
 // [Server].
 type apiError struct {
 	status     int
-	code       string
+	code       string        // "": the answer is plain text, for a person
 	message    string        // Clerk's long one
 	param      string        // the parameter that is wrong
 	retryAfter time.Duration // 0: no Retry-After
@@ -28,6 +33,22 @@ func (e *apiError) body() []byte {
 	return body
 }
 
+// errorAnswer makes the answer of an error, and of nil none.
+func errorAnswer(err error) *faulty.Answer {
+	var wrong *apiError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fakesvix.ErrUnknownMessage):
+		wrong = errNotFound(err.Error())
+	case !errors.As(err, &wrong):
+		wrong = newError(http.StatusInternalServerError, "internal_clerk_error", err.Error())
+	case wrong.code == "":
+		return &faulty.Answer{Status: wrong.status, ContentType: "text/plain; charset=utf-8", Body: []byte(wrong.message + "\n")}
+	}
+	return &faulty.Answer{Status: wrong.status, ContentType: "application/json", RetryAfter: wrong.retryAfter, Body: wrong.body()}
+}
+
 // Errors of the methods of [Server], for [errors.Is].
 var (
 	ErrUnknownUser         error = errNotFound("No user was found.")
@@ -39,8 +60,7 @@ var (
 	ErrMembershipExists    error = newError(http.StatusBadRequest, "already_a_member_in_organization", "User is already a member of the organization")
 	ErrLastAdmin           error = newError(http.StatusBadRequest, "organization_minimum_permissions_needed",
 		"There has to be at least one organization member with the minimum required permissions")
-	ErrUnknownToken   error = errNotFound("No token was found.")
-	ErrUnknownMessage error = errNotFound("No webhook message was found.")
+	ErrUnknownToken error = errNotFound("No token was found.")
 )
 
 func newError(status int, code, message string) *apiError {

@@ -226,7 +226,10 @@ func TestWhatEndsASession(t *testing.T) {
 			}
 			return nil
 		},
-		"an admin": func(t *testing.T, s *fakeclerk.Server, _ *browser, id string) error { return s.EndSession(id) },
+		"an admin": func(t *testing.T, s *fakeclerk.Server, _ *browser, id string) error {
+			call(t, s, "POST /fakeclerk/sessions/"+id+"/end", "")
+			return nil
+		},
 		"a ban":    func(t *testing.T, s *fakeclerk.Server, _ *browser, _ string) error { return s.BanUser("user_ada") },
 		"deletion": func(t *testing.T, s *fakeclerk.Server, _ *browser, _ string) error { return s.DeleteUser("user_ada") },
 	} {
@@ -307,6 +310,7 @@ func TestAnyOriginMayAskAndNoKeyIsNeeded(t *testing.T) {
 	}
 	r := request(t, s, "OPTIONS /v1/client", "")
 	r.Header.Set("Origin", pageOrigin)
+	r.Header.Set("Access-Control-Request-Method", "POST")
 	r.Header.Set("Access-Control-Request-Headers", "authorization")
 	a, err := send(r)
 	if err != nil {

@@ -1,61 +1,41 @@
 package fakeclerk
 
 import (
-	"net"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/rs/cors"
 )
 
-// guard decides which web pages reach the server: it listens on loopback, and so
-// does every page that the developer has open, whatever site it is from. A Host
-// that is not loopback is a site whose name was made to point here (DNS
-// rebinding), to which the browser would hand every answer.
+// guard decides which web pages reach the server: it listens on loopback, where
+// every page that the developer has open reaches it, whatever site it is from.
 func (s *Server) guard(next http.Handler) http.Handler {
+	// Every origin may use the Frontend API, as Clerk's development instances:
+	// which one a token was given to stands in its azp claim, for the backend to
+	// refuse.
+	anyPage := forPages(func(string) bool { return true }, next)
+	ownPages := forPages(s.isPageOrigin, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackHost(r.Host) {
-			writeError(w, errForbidden("fakeclerk answers only to a loopback host."))
-			return
-		}
 		for _, prefix := range []string{"/api_keys", "/m2m_tokens", "/oauth_applications/"} {
 			if strings.HasPrefix(r.URL.Path, prefix) { // without /v1: Clerk's JavaScript SDK
 				r = r.Clone(r.Context())
 				r.URL.Path = "/v1" + r.URL.Path
 			}
 		}
-		switch origin := r.Header.Get("Origin"); surfaceOf(r.URL.Path) {
-		case frontendAPI:
-			// Every origin, as Clerk's development instances: which one a token was
-			// given to stands in its azp claim, for the backend to refuse.
-			if r = allowOrigin(w, r, origin); r == nil {
-				return
-			}
-		case tokens:
-			if s.isPageOrigin(origin) {
-				if r = allowOrigin(w, r, origin); r == nil {
-					return
-				}
-			} else if crossSite(r) {
-				writeError(w, errForbidden("Only the page of this application may read tokens."))
-				return
-			}
-		case control:
-			if crossSite(r) {
-				writeError(w, errForbidden("Web pages may not control fakeclerk."))
-				return
-			}
+		switch surface := surfaceOf(r.URL.Path); {
+		case surface == frontendAPI:
+			anyPage.ServeHTTP(w, r)
+		case surface == tokens && s.isPageOrigin(r.Header.Get("Origin")):
+			ownPages.ServeHTTP(w, r)
+		case surface == tokens && crossSite(r):
+			errorAnswer(errForbidden("Only the page of this application may read tokens.")).Write(w)
+		case surface == control && crossSite(r):
+			errorAnswer(errForbidden("Web pages may not control fakeclerk.")).Write(w)
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
-}
-
-func loopbackHost(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // surfaceOf says which part of the server a path belongs to.
@@ -85,26 +65,21 @@ func (s *Server) isPageOrigin(origin string) bool {
 	return slices.Contains(s.pageOrigins, origin)
 }
 
-// allowOrigin lets a page read the answer. It returns nil where it answered: the
-// question whether a page may ask. Since browsers put that question first for
-// other methods than GET and POST, Clerk's JavaScript names the method in the
-// query.
-func allowOrigin(w http.ResponseWriter, r *http.Request, origin string) *http.Request {
-	w.Header().Set("Cache-Control", "no-store")
-	if origin != "" {
-		w.Header().Add("Vary", "Origin")
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true")
-	}
-	if r.Method == http.MethodOptions {
-		w.Header().Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
-		w.Header().Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	if method := r.URL.Query().Get("_method"); r.Method == http.MethodPost && method != "" {
-		r = r.Clone(r.Context())
-		r.Method = method
-	}
-	return r
+// forPages lets the pages of the allowed origins read the answers of next. Since
+// browsers ask first whether a page may use other methods than GET and POST,
+// Clerk's JavaScript names the method in the query.
+func forPages(allowed func(origin string) bool, next http.Handler) http.Handler {
+	return cors.New(cors.Options{
+		AllowOriginFunc:  allowed,
+		AllowCredentials: true,
+		AllowedMethods:   []string{"GET", "POST", "PUT", "PATCH", "DELETE"},
+		AllowedHeaders:   []string{"*"},
+	}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if method := r.URL.Query().Get("_method"); r.Method == http.MethodPost && method != "" {
+			r = r.Clone(r.Context())
+			r.Method = method
+		}
+		next.ServeHTTP(w, r)
+	}))
 }

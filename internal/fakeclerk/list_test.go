@@ -2,9 +2,7 @@ package fakeclerk_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,22 +43,18 @@ func TestListsArePaged(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/v1/organizations":                                               "org_alfa org_bravo org_analytical",
-		"/v1/organizations?order_by=name":                                 "org_alfa org_analytical org_bravo",
-		"/v1/organizations?order_by=-members_count&limit=1":               "org_analytical",
-		"/v1/organizations?order_by=created_at&limit=1&offset=1":          "org_bravo",
-		"/v1/organizations?query=ALF":                                     "org_alfa",
-		"/v1/organizations?user_id=user_grace":                            "org_analytical",
-		"/v1/users/user_ada/organization_memberships?limit=2":             "org_alfa user_ada,org_bravo user_ada",
-		"/v1/users/user_noemail/organization_memberships":                 "",
-		"/v1/organization_memberships?order_by=%2Bcreated_at&limit=3":     "org_analytical user_ada,org_analytical user_grace,org_bravo user_ada",
-		"/v1/organizations/analytical/memberships":                        "org_analytical user_grace,org_analytical user_ada",
-		"/v1/organizations/org_analytical/memberships?role=org:admin":     "org_analytical user_ada",
-		"/v1/users?order_by=created_at&limit=2":                           "user_ada user_grace",
-		"/v1/users?order_by=created_at&limit=2&starting_after=user_grace": "user_noemail user_banned",
-		"/v1/users?limit=3&starting_after=user_noemail":                   "user_grace user_ada",
-		fmt.Sprintf("/v1/users?created_at_after=%d", begin.UnixMilli()):   "user_banned user_noemail user_grace user_ada",
-		fmt.Sprintf("/v1/users?created_at_before=%d", begin.UnixMilli()):  "",
+		"/v1/organizations":                                           "org_alfa org_bravo org_analytical",
+		"/v1/organizations?order_by=name":                             "org_alfa org_analytical org_bravo",
+		"/v1/organizations?order_by=-members_count&limit=1":           "org_analytical",
+		"/v1/organizations?order_by=created_at&limit=1&offset=1":      "org_bravo",
+		"/v1/organizations?query=ALF":                                 "org_alfa",
+		"/v1/organizations?user_id=user_grace":                        "org_analytical",
+		"/v1/users/user_ada/organization_memberships?limit=2":         "org_alfa user_ada,org_bravo user_ada",
+		"/v1/users/user_noemail/organization_memberships":             "",
+		"/v1/organization_memberships?order_by=%2Bcreated_at&limit=3": "org_analytical user_ada,org_analytical user_grace,org_bravo user_ada",
+		"/v1/organizations/analytical/memberships":                    "org_analytical user_grace,org_analytical user_ada",
+		"/v1/organizations/org_analytical/memberships?role=org:admin": "org_analytical user_ada",
+		"/v1/users?order_by=created_at&limit=2":                       "user_ada user_grace",
 	} {
 		separator := " "
 		if strings.Contains(path, "memberships") {
@@ -74,38 +68,10 @@ func TestListsArePaged(t *testing.T) {
 		t.Errorf("total_count %v", total)
 	}
 	for _, path := range []string{
-		"/v1/users?limit=501", "/v1/users?starting_after=user_none", "/v1/users?starting_after=user_ada&order_by=username",
-		"/v1/users?starting_after=user_ada&offset=1", "/v1/organizations?starting_after=org_alfa", "/v1/organizations?nonsense=1",
+		"/v1/users?limit=501", "/v1/users?starting_after=user_ada", "/v1/organizations?nonsense=1",
 	} {
 		if a := call(t, s, "GET "+path, ""); a.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", path, a.status)
 		}
-	}
-}
-
-// A reconciliation walks all users while some come and go.
-func TestCursorOverUsersThatComeAndGo(t *testing.T) {
-	s := start(t, fakeclerk.Options{})
-	for i := range 30 {
-		if _, err := s.AddUser(fakeclerk.User{ID: fmt.Sprintf("user_%02d", i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var seen []string
-	cursor := ""
-	for {
-		page := ids(t, s, "/v1/users?order_by=created_at&limit=10"+cursor)
-		seen = append(seen, page...)
-		if len(page) < 10 {
-			break
-		}
-		cursor = "&starting_after=" + page[9]
-		if err := s.DeleteUser(page[0]); err != nil { // with an offset, the next page would skip one
-			t.Fatal(err)
-		}
-	}
-	slices.Sort(seen)
-	if len(slices.Compact(seen)) != 34 {
-		t.Errorf("%d users seen, want 34: %v", len(seen), seen)
 	}
 }

@@ -3,34 +3,11 @@ package fakeclerk
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
-
-// Roles that Clerk gives every instance.
-const (
-	RoleAdmin  = "org:admin"
-	RoleMember = "org:member"
-)
-
-// rolePermissions are the custom permissions of each role. Further roles have
-// none.
-var rolePermissions = map[string][]string{
-	RoleAdmin:  {"org:dashboard:manage", "org:dashboard:read", "org:teams:manage", "org:teams:read"},
-	RoleMember: {"org:dashboard:read", "org:teams:read"},
-}
-
-// systemPermissions are Clerk's own. The Backend API lists them; no session
-// token carries them.
-var systemPermissions = map[string][]string{
-	RoleAdmin: {
-		"org:sys_profile:manage", "org:sys_profile:delete", "org:sys_memberships:read", "org:sys_memberships:manage",
-		"org:sys_domains:read", "org:sys_domains:manage", "org:sys_billing:read", "org:sys_billing:manage",
-	},
-	RoleMember: {"org:sys_memberships:read", "org:sys_billing:read"},
-}
 
 // Organization is a group of users.
 type Organization struct {
@@ -39,91 +16,64 @@ type Organization struct {
 	Name string `json:"name"`
 	// Slug is the organization's name in URLs. Made from Name where it is empty.
 	Slug           string         `json:"slug"`
-	CreatedBy      string         `json:"created_by"` // a user id, or ""
+	CreatedBy      string         `json:"created_by,omitzero"` // a user id, or ""
 	PublicMetadata map[string]any `json:"public_metadata"`
 
 	CreatedAt time.Time `json:"-"` // set by AddOrganization
 	UpdatedAt time.Time `json:"-"` // set by AddOrganization and UpdateOrganization
 
-	members, admins int // how many there are
+	members int // how many there are
 }
 
 // Membership is a user's place in an organization.
 type Membership struct {
-	ID             string // "orgmem_…"
-	OrganizationID string
-	UserID         string
-	Role           string // "org:admin", "org:member" or one of your own
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
+	ID             string    `json:"id"` // "orgmem_…"
+	OrganizationID string    `json:"-"`
+	UserID         string    `json:"-"`
+	Role           string    `json:"role"` // "org:admin", "org:member" or one of your own
+	CreatedAt      time.Time `json:"-"`
+	UpdatedAt      time.Time `json:"-"`
 }
 
 type memberKey struct{ organizationID, userID string }
 
-func (m Membership) key() memberKey { return memberKey{m.OrganizationID, m.UserID} }
-
-// count changes the numbers of members by n for one with the role.
-func (o *Organization) count(role string, n int) {
-	o.members += n
-	if role == RoleAdmin {
-		o.admins += n
-	}
-}
-
 // organization finds an organization by id or slug.
-func (s *Server) organization(idOrSlug string) *Organization {
+func (s *Server) organization(idOrSlug string) (*Organization, error) {
 	if o, ok := s.organizations.byKey[idOrSlug]; ok {
-		return o
+		return o, nil
 	}
 	i := slices.IndexFunc(s.organizations.rows, func(o *Organization) bool { return o.Slug == idOrSlug })
 	if i < 0 {
-		return nil
+		return nil, ErrUnknownOrganization
 	}
-	return s.organizations.rows[i]
-}
-
-// Organization returns an organization, by its id or slug.
-func (s *Server) Organization(idOrSlug string) (Organization, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	o := s.organization(idOrSlug)
-	if o == nil {
-		return Organization{}, false
-	}
-	return o.clone(), true
-}
-
-func (o Organization) clone() Organization {
-	o.PublicMetadata = maps.Clone(o.PublicMetadata)
-	return o
+	return s.organizations.rows[i], nil
 }
 
 // AddOrganization adds an organization and returns it with its id. As when Clerk
 // creates one, the user in CreatedBy becomes its admin. It fails with
 // [ErrOrganizationExists] for a taken id or slug, and with [ErrUnknownUser].
 func (s *Server) AddOrganization(o Organization) (Organization, error) {
-	return locked(s, func() (Organization, error) { return s.addOrganization(o) })
+	return locked(s, func() (*Organization, error) { return s.addOrganization(o) })
 }
 
-func (s *Server) addOrganization(o Organization) (Organization, error) {
-	o = o.clone()
+func (s *Server) addOrganization(o Organization) (*Organization, error) {
 	o.ID = cmp.Or(o.ID, newID("org"))
 	o.Slug = cmp.Or(o.Slug, slug(o.Name), strings.ToLower(o.ID))
 	o.CreatedAt = s.now()
-	o.UpdatedAt = o.CreatedAt
-	if _, ok := s.users.get(o.CreatedBy); !ok && o.CreatedBy != "" {
-		return Organization{}, ErrUnknownUser
+	o.UpdatedAt, o.PublicMetadata = o.CreatedAt, maps.Clone(o.PublicMetadata)
+	if _, err := s.users.find(o.CreatedBy); err != nil && o.CreatedBy != "" {
+		return nil, err
 	}
-	if s.organization(o.Slug) != nil || !s.organizations.add(o.ID, o) {
-		return Organization{}, ErrOrganizationExists
+	if _, err := s.organization(o.Slug); err == nil || !s.organizations.add(o.ID, &o) {
+		return nil, ErrOrganizationExists
 	}
-	s.announce("organization.created", func() any { return newOrganizationJSON(o) })
+	s.announce("organization.created", &o)
 	if o.CreatedBy != "" {
 		if _, err := s.addMembership(o.ID, o.CreatedBy, RoleAdmin); err != nil {
-			return Organization{}, err
+			return nil, err
 		}
 	}
-	return s.organization(o.ID).clone(), nil
+	return &o, nil
 }
 
 func slug(name string) string {
@@ -136,74 +86,66 @@ func slug(name string) string {
 // Server. It fails with [ErrUnknownOrganization], and with
 // [ErrOrganizationExists] for a slug that another one has.
 func (s *Server) UpdateOrganization(id string, change func(*Organization)) (Organization, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changeOrganization(id, change)
-}
-
-func (s *Server) changeOrganization(id string, change func(*Organization)) (Organization, error) {
-	row, ok := s.organizations.byKey[id]
-	if !ok {
-		return Organization{}, ErrUnknownOrganization
-	}
-	changed := row.clone()
-	change(&changed)
-	if other := s.organization(changed.Slug); other != nil && other != row {
-		return Organization{}, ErrOrganizationExists
-	}
-	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.later(row.UpdatedAt)
-	*row = changed.clone()
-	s.announce("organization.updated", func() any { return newOrganizationJSON(changed) })
-	return changed, nil
+	return locked(s, func() (*Organization, error) {
+		row, err := s.organizations.find(id)
+		if err != nil {
+			return nil, err
+		}
+		changed := *row
+		changed.PublicMetadata = maps.Clone(row.PublicMetadata)
+		change(&changed)
+		if other, err := s.organization(changed.Slug); err == nil && other != row {
+			return nil, ErrOrganizationExists
+		}
+		changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.later(row.UpdatedAt)
+		*row = changed
+		s.announce("organization.updated", row)
+		return row, nil
+	})
 }
 
 // DeleteOrganization removes an organization and its memberships. It fails with
 // [ErrUnknownOrganization].
 func (s *Server) DeleteOrganization(id string) error {
-	_, err := locked(s, func() (any, error) { return s.removeOrganization(id) })
-	return err
-}
-
-func (s *Server) removeOrganization(id string) (any, error) {
-	if _, ok := s.organizations.get(id); !ok {
-		return nil, ErrUnknownOrganization
-	}
-	for _, m := range slices.Clone(s.memberships.rows) {
-		if m.OrganizationID == id {
-			s.memberships.delete(m.key())
+	_, err := locked(s, func() (*Organization, error) {
+		o, err := s.organizations.find(id)
+		if err != nil {
+			return nil, err
 		}
-	}
-	s.organizations.delete(id)
-	data := object{"object": "organization", "id": id, "deleted": true}
-	s.announce("organization.deleted", func() any { return data })
-	return data, nil
+		for _, m := range s.memberships.where(func(m *Membership) bool { return m.OrganizationID == id }) {
+			s.dropMembership(m)
+		}
+		s.organizations.delete(id)
+		s.announce("organization.deleted", deletion{Object: "organization", ID: id, Deleted: true})
+		return o, nil
+	})
+	return err
 }
 
 // AddMembership makes a user a member, [RoleMember] where role is empty. It
 // fails with [ErrUnknownUser], [ErrUnknownOrganization] and
 // [ErrMembershipExists].
 func (s *Server) AddMembership(organizationID, userID, role string) (Membership, error) {
-	return locked(s, func() (Membership, error) { return s.addMembership(organizationID, userID, role) })
+	return locked(s, func() (*Membership, error) { return s.addMembership(organizationID, userID, role) })
 }
 
-func (s *Server) addMembership(organizationID, userID, role string) (Membership, error) {
-	o, ok := s.organizations.byKey[organizationID]
-	if !ok {
-		return Membership{}, ErrUnknownOrganization
+func (s *Server) addMembership(organizationID, userID, role string) (*Membership, error) {
+	o, err := s.organizations.find(organizationID)
+	if err != nil {
+		return nil, err
 	}
-	if _, ok := s.users.get(userID); !ok {
-		return Membership{}, ErrUnknownUser
+	if _, err := s.users.find(userID); err != nil {
+		return nil, err
 	}
-	now := s.now()
-	m := Membership{
-		ID: newID("orgmem"), OrganizationID: organizationID, UserID: userID, Role: cmp.Or(role, RoleMember),
-		CreatedAt: now, UpdatedAt: now,
+	m := &Membership{
+		ID: newID("orgmem"), OrganizationID: organizationID, UserID: userID, Role: cmp.Or(role, RoleMember), CreatedAt: s.now(),
 	}
-	if !s.memberships.add(m.key(), m) {
-		return Membership{}, ErrMembershipExists
+	m.UpdatedAt = m.CreatedAt
+	if !s.memberships.add(memberKey{organizationID, userID}, m) {
+		return nil, ErrMembershipExists
 	}
-	o.count(m.Role, 1)
-	s.announceMembership("created", m)
+	o.members++
+	s.announce("organizationMembership.created", m)
 	return m, nil
 }
 
@@ -211,108 +153,128 @@ func (s *Server) addMembership(organizationID, userID, role string) (Membership,
 // [ErrUnknownMembership], and with [ErrLastAdmin] where nobody else would be
 // admin.
 func (s *Server) UpdateMembership(organizationID, userID, role string) (Membership, error) {
-	return locked(s, func() (Membership, error) { return s.changeMembership(organizationID, userID, role) })
+	return locked(s, func() (*Membership, error) { return s.changeMembership(organizationID, userID, role) })
 }
 
-func (s *Server) changeMembership(organizationID, userID, role string) (Membership, error) {
-	row, err := s.membership(organizationID, userID)
+func (s *Server) changeMembership(organizationID, userID, role string) (*Membership, error) {
+	m, err := s.memberships.find(memberKey{organizationID, userID})
 	if err != nil {
-		return Membership{}, err
+		return nil, err
 	}
-	o := s.organizations.byKey[organizationID]
-	if role != RoleAdmin && row.Role == RoleAdmin && o.admins == 1 {
-		return Membership{}, ErrLastAdmin
+	if role != RoleAdmin && s.lastAdmin(m) {
+		return nil, ErrLastAdmin
 	}
-	o.count(row.Role, -1)
-	o.count(role, 1)
-	row.Role, row.UpdatedAt = role, s.later(row.UpdatedAt)
-	s.announceMembership("updated", *row)
-	return *row, nil
+	m.Role, m.UpdatedAt = role, s.later(m.UpdatedAt)
+	s.announce("organizationMembership.updated", m)
+	return m, nil
 }
 
-func (s *Server) membership(organizationID, userID string) (*Membership, error) {
-	row, ok := s.memberships.byKey[memberKey{organizationID, userID}]
-	if !ok {
-		return nil, ErrUnknownMembership
-	}
-	return row, nil
+// lastAdmin reports whether a member is admin and no other one is.
+func (s *Server) lastAdmin(m *Membership) bool {
+	return m.Role == RoleAdmin && !slices.ContainsFunc(s.memberships.rows, func(other *Membership) bool {
+		return other != m && other.OrganizationID == m.OrganizationID && other.Role == RoleAdmin
+	})
 }
 
 // RemoveMembership takes a user out of an organization. Tokens already signed
 // name it until they expire. It fails with [ErrUnknownMembership], and with
 // [ErrLastAdmin] where nobody else is admin.
 func (s *Server) RemoveMembership(organizationID, userID string) (Membership, error) {
-	return locked(s, func() (Membership, error) { return s.removeMembership(organizationID, userID) })
+	return locked(s, func() (*Membership, error) { return s.removeMembership(organizationID, userID) })
 }
 
-func (s *Server) removeMembership(organizationID, userID string) (Membership, error) {
-	row, err := s.membership(organizationID, userID)
+func (s *Server) removeMembership(organizationID, userID string) (*Membership, error) {
+	m, err := s.memberships.find(memberKey{organizationID, userID})
 	if err != nil {
-		return Membership{}, err
+		return nil, err
 	}
-	if row.Role == RoleAdmin && s.organizations.byKey[organizationID].admins == 1 {
-		return Membership{}, ErrLastAdmin
+	if s.lastAdmin(m) {
+		return nil, ErrLastAdmin
 	}
-	s.dropMembership(*row)
-	s.announceMembership("deleted", *row)
-	return *row, nil
+	s.dropMembership(m)
+	s.announce("organizationMembership.deleted", m)
+	return m, nil
 }
 
-func (s *Server) dropMembership(m Membership) {
-	s.memberships.delete(m.key())
-	s.organizations.byKey[m.OrganizationID].count(m.Role, -1)
+func (s *Server) dropMembership(m *Membership) {
+	s.memberships.delete(memberKey{m.OrganizationID, m.UserID})
+	s.organizations.byKey[m.OrganizationID].members--
 }
 
-func (s *Server) announceMembership(change string, m Membership) {
-	s.announce("organizationMembership."+change, func() any { return s.newMembershipJSON(m) })
+func (s *Server) listOrganizations(r *http.Request) (any, error) {
+	return listing[Organization]{
+		rows: s.organizations.rows,
+		filters: map[string]filter[Organization]{
+			"organization_id": oneOf(func(o *Organization) string { return o.ID }),
+			"query": anyOf(func(o *Organization, query string) bool {
+				return strings.Contains(strings.ToLower(o.Name), strings.ToLower(query)) || o.ID == query || o.Slug == query
+			}),
+			"user_id": anyOf(func(o *Organization, userID string) bool {
+				_, err := s.memberships.find(memberKey{o.ID, strings.TrimLeft(userID, "+ ")})
+				return err == nil
+			}),
+		},
+		orders: map[string]func(a, b *Organization) int{
+			"name":          func(a, b *Organization) int { return cmp.Compare(a.Name, b.Name) },
+			"members_count": func(a, b *Organization) int { return cmp.Compare(a.members, b.members) },
+		},
+	}.object("data", r.URL.Query())
 }
 
-// ActiveOrganization makes an organization, named by id or slug, the active one
-// of a session token: its claims o and fea. Where the user is no member, the
-// token is not signed, with [ErrUnknownMembership].
-func ActiveOrganization(idOrSlug string) TokenOption {
-	return func(t *token) { t.organization = idOrSlug }
-}
-
-// activate adds the claims of the organization that is active.
-func (s *Server) activate(t *token) error {
-	userID, _ := t.claims["sub"].(string)
-	o := s.organization(t.organization)
-	if o == nil {
-		return ErrUnknownMembership
+func (s *Server) createOrganization(_ *http.Request, o Organization) (any, error) {
+	if o.Name == "" {
+		return nil, errMissing("name")
 	}
-	m, err := s.membership(o.ID, userID)
+	o.ID = ""
+	return s.addOrganization(o)
+}
+
+func (s *Server) listMemberships(r *http.Request) (any, error) {
+	o, err := s.organization(r.PathValue("id"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	features, permissions, masks := packPermissions(rolePermissions[m.Role])
-	active := object{"id": o.ID, "slg": o.Slug, "rol": strings.TrimPrefix(m.Role, "org:")}
-	if len(features) > 0 {
-		t.claims["fea"] = "o:" + strings.Join(features, ",o:")
-		active["per"] = strings.Join(permissions, ",")
-		active["fpm"] = strings.Join(masks, ",")
-	}
-	t.claims["o"] = active
-	return nil
+	return membershipPage(r, s.memberships.where(func(m *Membership) bool { return m.OrganizationID == o.ID }))
 }
 
-// packPermissions turns "org:teams:read" and so on into what a version 2 token
-// holds: the features, the permissions and, for each feature, a bit mask over
-// the permissions whose lowest bit is the first.
-func packPermissions(granted []string) (features, permissions, masks []string) {
-	bits := make(map[string]uint64)
-	for _, permission := range granted {
-		feature, name, _ := strings.Cut(strings.TrimPrefix(permission, "org:"), ":")
-		if !slices.Contains(features, feature) {
-			features = append(features, feature)
-		}
-		if !slices.Contains(permissions, name) {
-			permissions = append(permissions, name)
-		}
-		bits[feature] |= 1 << slices.Index(permissions, name)
+func (s *Server) listUserMemberships(r *http.Request) (any, error) {
+	user, err := s.users.find(r.PathValue("id"))
+	if err != nil {
+		return nil, err
 	}
-	for _, feature := range features {
-		masks = append(masks, strconv.FormatUint(bits[feature], 10))
-	}
-	return features, permissions, masks
+	return membershipPage(r, s.membershipsOf(user.ID))
+}
+
+func (s *Server) membershipsOf(userID string) []*Membership {
+	return s.memberships.where(func(m *Membership) bool { return m.UserID == userID })
+}
+
+func membershipPage(r *http.Request, rows []*Membership) (any, error) {
+	return listing[Membership]{
+		rows: rows,
+		filters: map[string]filter[Membership]{
+			"role":    equal(func(m *Membership) string { return m.Role }),
+			"user_id": oneOf(func(m *Membership) string { return m.UserID }),
+		},
+		orders: map[string]func(a, b *Membership) int{
+			"updated_at": func(a, b *Membership) int { return a.UpdatedAt.Compare(b.UpdatedAt) },
+		},
+	}.object("data", r.URL.Query())
+}
+
+type membershipParams struct {
+	UserID string `json:"user_id"`
+	Role   string `json:"role"`
+}
+
+func (s *Server) createMembership(r *http.Request, p membershipParams) (any, error) {
+	return s.addMembership(r.PathValue("id"), p.UserID, p.Role)
+}
+
+func (s *Server) updateMembership(r *http.Request, p membershipParams) (any, error) {
+	return s.changeMembership(r.PathValue("id"), r.PathValue("user_id"), p.Role)
+}
+
+func (s *Server) deleteMembership(r *http.Request) (any, error) {
+	return s.removeMembership(r.PathValue("id"), r.PathValue("user_id"))
 }

@@ -19,9 +19,9 @@ func TestRateLimit(t *testing.T) {
 	var passed atomic.Int64 // nanoseconds
 	begin := time.Now()
 	s := start(t, fakeclerk.Options{
-		RateLimit: fakeclerk.RateLimit{Requests: 2, Window: 10 * time.Second},
-		Now:       func() time.Time { return begin.Add(time.Duration(passed.Load())) },
+		Now: func() time.Time { return begin.Add(time.Duration(passed.Load())) },
 	})
+	s.SetRateLimit(fakeclerk.RateLimit{Requests: 2, Window: 10 * time.Second})
 	want := func(route string, status int, retryAfter string) {
 		t.Helper()
 		a := call(t, s, route, "")
@@ -71,7 +71,8 @@ func TestRateLimit(t *testing.T) {
 }
 
 func TestLatencyDelaysTheBackendAPI(t *testing.T) {
-	s := start(t, fakeclerk.Options{Latency: time.Hour}) // only giving up ends a request
+	s := start(t, fakeclerk.Options{})
+	s.SetLatency(time.Hour) // only giving up ends a request
 	for _, path := range []string{"GET /v1/jwks", "GET /v1/users/{id}"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		answered := make(chan error, 1)

@@ -2,28 +2,24 @@ package fakeclerk
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // maxBody bounds what a request may send, in bytes.
 const maxBody = 1 << 20
 
-// bufferBody reads the body of a request now, so that it can be read later.
-func bufferBody(r *http.Request) {
-	body, _ := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody)) // the handler meets the error again
-	r.Body = io.NopCloser(bytes.NewReader(body))
-}
-
 // decode reads a JSON or form-encoded body into target. What is not in the body
 // stays as it is. No body, and the "null" that Clerk's Go SDK sends for none,
 // change nothing.
-func decode(r *http.Request, target any) error {
+func decode(r *http.Request, target any, options ...json.Options) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
 		return errBody(err)
@@ -34,29 +30,21 @@ func decode(r *http.Request, target any) error {
 			return errBody(err)
 		}
 	}
-	if len(body) == 0 {
+	if body = bytes.TrimSpace(body); len(body) == 0 || string(body) == "null" {
 		return nil
 	}
-	var wrongType *json.UnmarshalTypeError
-	err = json.Unmarshal(body, target)
+	var wrong *json.SemanticError
+	err = json.Unmarshal(body, target, append(options, json.MatchCaseInsensitiveNames(true))...)
 	switch {
-	case errors.As(err, &wrongType):
-		return errParam("form_param_format_invalid", wrongType.Field, wrongType.Field+" has the wrong type.")
+	case errors.As(err, &wrong) && errors.Is(err, json.ErrUnknownName):
+		return errParam("form_param_unknown", wrong.JSONPointer.LastToken(), wrong.JSONPointer.LastToken()+" is not a parameter.")
+	case errors.As(err, &wrong):
+		name := strings.TrimPrefix(string(wrong.JSONPointer), "/")
+		return errParam("form_param_format_invalid", name, name+" has the wrong type.")
 	case err != nil:
 		return errBody(err)
 	}
 	return nil
-}
-
-// with makes a handler of one that takes the decoded body.
-func with[P any](answer func(*http.Request, P) (any, error)) handler {
-	return func(r *http.Request) (any, error) {
-		var p P
-		if err := decode(r, &p); err != nil {
-			return nil, err
-		}
-		return answer(r, p)
-	}
 }
 
 // formToJSON makes "name=a" a string and "name[]=a&name[]=b" a list.
@@ -65,7 +53,7 @@ func formToJSON(body string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields := make(map[string]any, len(form))
+	fields := make(object, len(form))
 	for name, values := range form {
 		if base, isList := strings.CutSuffix(name, "[]"); isList {
 			fields[base] = values
@@ -76,16 +64,45 @@ func formToJSON(body string) ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// withControl is [with] for a control request. An unknown field is an error: it
-// would be a misspelt one that does nothing.
-func withControl[P any](answer func(*http.Request, P) (any, error)) handler {
+// with makes a handler of one that takes the decoded body.
+func with[P any](answer func(*http.Request, P) (any, error), options ...json.Options) handler {
 	return func(r *http.Request) (any, error) {
 		var p P
-		decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&p); err != nil && !errors.Is(err, io.EOF) {
-			return nil, errBody(err)
+		if err := decode(r, &p, options...); err != nil {
+			return nil, err
 		}
 		return answer(r, p)
 	}
+}
+
+// withControl is [with] for a control request: durations are written "1.5s", and
+// an unknown field is an error, as it would be a misspelt one that does nothing.
+func withControl[P any](answer func(*http.Request, P) (any, error)) handler {
+	durations := json.UnmarshalFunc(func(text []byte, d *time.Duration) (err error) {
+		var written string
+		if err := json.Unmarshal(text, &written); err != nil {
+			return err
+		}
+		*d, err = time.ParseDuration(written)
+		return err
+	})
+	return with(answer, json.RejectUnknownMembers(true), json.WithUnmarshalers(durations))
+}
+
+// set makes the handler of a control request that is answered with 204.
+func set[P any](do func(P)) handler {
+	return withControl(func(_ *http.Request, p P) (any, error) {
+		do(p)
+		return nil, nil
+	})
+}
+
+// done makes a handler, answered with 204, of what is done to the id in the path.
+func done(do func(id string) error) handler {
+	return func(r *http.Request) (any, error) { return nil, do(r.PathValue("id")) }
+}
+
+// byID makes a handler of what takes the id in the path.
+func byID[V any](answer func(id string) (V, error)) handler {
+	return func(r *http.Request) (any, error) { return answer(r.PathValue("id")) }
 }

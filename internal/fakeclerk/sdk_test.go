@@ -115,7 +115,7 @@ func TestClerkSDKReadsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(set.Keys) != 1 || set.Keys[0].KeyID != s.KeyID() || set.Keys[0].Algorithm != "RS256" || set.Keys[0].Use != "sig" {
+	if len(set.Keys) != 1 || set.Keys[0].KeyID != "ins_fakeclerk" || set.Keys[0].Algorithm != "RS256" || set.Keys[0].Use != "sig" {
 		t.Errorf("%s", set.Response.RawJSON)
 	}
 	wrong := sdkConfig(s)

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"encore.app/internal/fakesvix"
+	"encore.app/internal/faulty"
 )
 
 // Options configures a [Server]. The zero value works.
@@ -30,17 +33,6 @@ type Options struct {
 	// TokenLifetime is the time from a token's iat to its exp, in whole seconds.
 	// Default 60 s, as Clerk's.
 	TokenLifetime time.Duration
-	// PageOrigins are the origins of the pages that may read GET /token and GET
-	// /ticket. Default: port 3001 of localhost and 127.0.0.1.
-	PageOrigins []string
-	// RateLimit bounds the calls of the Backend API. Default: no limit.
-	RateLimit RateLimit
-	// Latency delays every answer of the Backend API. Default: none.
-	Latency time.Duration
-	// HideInvalidTokens answers the verification of a revoked or expired machine
-	// token with 404. Clerk's specification has fields for both in the answer
-	// with 200, its SDK documentation says that verifying fails. Default: 200.
-	HideInvalidTokens bool
 	// Now is the clock of tokens, timestamps and the rate limit. Default
 	// [time.Now].
 	Now func() time.Time
@@ -67,11 +59,8 @@ func (o Options) withDefaults() Options {
 	o.TokenLifetime = cmp.Or(o.TokenLifetime, time.Minute)
 	o.WebhookSigningSecret = cmp.Or(o.WebhookSigningSecret, defaultWebhookSigningSecret)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	if o.PageOrigins == nil {
-		o.PageOrigins = []string{DefaultAuthorizedParty, "http://127.0.0.1:3001"}
-	}
 	if o.WebhookRetries == nil {
-		o.WebhookRetries = svixRetries
+		o.WebhookRetries = fakesvix.Retries
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -83,29 +72,23 @@ func (o Options) withDefaults() Options {
 }
 
 // Server is a running fake Clerk. Its methods may be called from several
-// goroutines.
+// goroutines. What they return must not be changed, slices and maps included.
 type Server struct {
+	*faulty.Server // its API is the Backend API
+
 	options  Options
-	url      string
-	listener listener
-	mux      *http.ServeMux
-	routes   map[string]*route // by pattern
-	webhooks webhookSender
+	webhooks *fakesvix.Sender
+	machines []Machine
 
-	mu sync.Mutex // guards state, and the counts and faults of routes
-	state
-}
-
-// state is everything that a server remembers. Slices and maps inside its values
-// are replaced and never changed, so that a copy of a value stays as it is.
-type state struct {
+	// mu guards what follows. Slices and maps inside of rows are replaced and
+	// never changed, so that a copy of a row stays as it is.
+	mu            sync.Mutex
 	keys          keyring
 	users         table[string, User]
 	idByEmail     map[string]string // user ids by address in lower case
 	sessions      table[string, Session]
 	organizations table[string, Organization]
 	memberships   table[memberKey, Membership]
-	machines      []Machine
 	machineTokens table[string, MachineToken]
 
 	clients map[string]*browserClient // by dev browser
@@ -113,53 +96,57 @@ type state struct {
 
 	pageOrigins []string
 	clockOffset time.Duration // of token times
-	latency     time.Duration
-	rateLimiter rateLimiter
-	fault       *activeFault            // of every Backend API route
-	userFaults  map[string]*activeFault // by user id
-
-	webhookURL   string
-	webhooksHeld bool
-	messages     []*WebhookMessage
 }
 
 // Start listens on a loopback address and serves until [Server.Close]. An
 // address that is not loopback is an error: the tokens are real, and nothing
 // keeps anybody from asking for one.
 func Start(options Options) (*Server, error) {
-	options = options.withDefaults()
-	addr, err := loopback(options.Addr)
+	s, err := newServer(options.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("start fakeclerk: %w", err)
 	}
-	s := &Server{options: options, state: state{
-		idByEmail:   make(map[string]string),
-		clients:     make(map[string]*browserClient),
-		tickets:     make(map[string]string),
-		userFaults:  make(map[string]*activeFault),
-		pageOrigins: options.PageOrigins,
-		latency:     options.Latency,
-	}}
-	s.SetRateLimit(options.RateLimit)
-	s.keys.add(options.KeyID, options.SigningKey)
-	s.seed()
-	s.webhookURL = options.WebhookURL // from now on: the first accounts are not news
-	s.registerRoutes()
-
-	if err := s.webhooks.open(options.WebhookSigningSecret); err != nil {
-		return nil, fmt.Errorf("start fakeclerk: %w", err)
-	}
-	if err := s.listener.open(addr, s.guard(s.mux), options.Logger); err != nil {
-		s.closeWebhooks()
-		return nil, fmt.Errorf("start fakeclerk: %w", err)
-	}
-	s.url = "http://" + s.listener.addr.String()
 	return s, nil
 }
 
-// URL is where the server listens, such as "http://127.0.0.1:41234". The Backend
-// API is at URL()+"/v1".
-func (s *Server) URL() string { return s.url }
+func newServer(options Options) (*Server, error) {
+	webhooks, err := fakesvix.New(options.WebhookSigningSecret, options.WebhookRetries, options.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options:       options,
+		webhooks:      webhooks,
+		users:         newTable[string, User](ErrUnknownUser),
+		idByEmail:     make(map[string]string),
+		sessions:      newTable[string, Session](ErrUnknownSession),
+		organizations: newTable[string, Organization](ErrUnknownOrganization),
+		memberships:   newTable[memberKey, Membership](ErrUnknownMembership),
+		machineTokens: newTable[string, MachineToken](ErrUnknownToken),
+		clients:       make(map[string]*browserClient),
+		tickets:       make(map[string]string),
+		pageOrigins:   []string{DefaultAuthorizedParty, "http://127.0.0.1:3001"},
+	}
+	s.keys.add(options.KeyID, options.SigningKey)
+	if err := s.seed(); err != nil {
+		return nil, err
+	}
+	webhooks.SetURL(options.WebhookURL) // from now on: the first accounts are not news
+	s.Server = faulty.New(faulty.Options{
+		Name: "fakeclerk", Log: options.Logger, Guard: s.guard,
+		Admit:     func(rt *faulty.Route, r *http.Request) *faulty.Answer { return errorAnswer(s.admit(rt, r)) },
+		ErrorBody: func(status int) []byte { return errStatus(status).body() },
+	})
+	for _, rt := range s.routes() {
+		route := &faulty.Route{
+			Pattern: rt.pattern,
+			Handler: func(r *http.Request) faulty.Answer { return s.answer(rt.handler, r) },
+		}
+		route.API = surfaceOf(route.Path()) == backendAPI
+		s.Handle(route)
+	}
+	return s, s.Listen(options.Addr)
+}
 
 // SecretKey is the key of the Backend API (Clerk's CLERK_SECRET_KEY).
 func (s *Server) SecretKey() string { return s.options.SecretKey }
@@ -170,19 +157,13 @@ func (s *Server) Issuer() string { return s.options.Issuer }
 // Close stops listening, ends every connection, hung requests included, gives up
 // the webhooks that are not delivered, and waits for all goroutines.
 func (s *Server) Close() error {
-	s.closeWebhooks()
-	return s.listener.close()
+	s.webhooks.Close()
+	s.Server.Close()
+	return nil
 }
 
-// SetClockOffset makes the server's clock wrong: iat, nbf and exp of the tokens
-// signed from now on are shifted by offset.
-func (s *Server) SetClockOffset(offset time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clockOffset = offset
-}
-
-// SetPageOrigins replaces [Options].PageOrigins.
+// SetPageOrigins sets the origins of the pages that may read GET /token and GET
+// /ticket: at first, port 3001 of localhost and 127.0.0.1.
 func (s *Server) SetPageOrigins(origins ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,18 +172,26 @@ func (s *Server) SetPageOrigins(origins ...string) {
 
 func (s *Server) now() time.Time { return s.options.Now() }
 
-// locked calls change while mu is held.
-func locked[T any](s *Server, change func() (T, error)) (T, error) {
+// locked calls do while mu is held, and returns a copy of the row.
+func locked[V any](s *Server, do func() (*V, error)) (V, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return change()
+	row, err := do()
+	if err != nil {
+		return *new(V), err
+	}
+	return *row, nil
 }
 
 // newID returns an id as Clerk's, such as "sess_…".
 func newID(prefix string) string { return prefix + "_" + rand.Text() }
 
 // seed adds the accounts that every server starts with.
-func (s *Server) seed() {
+func (s *Server) seed() error {
+	s.machines = []Machine{
+		{ID: "mch_inventory", SecretKey: "ak_fakeclerk_inventory"},
+		{ID: "mch_reports", SecretKey: "ak_fakeclerk_reports", Scopes: []string{"mch_inventory"}},
+	}
 	for _, user := range []User{
 		{
 			ID: "user_ada", FirstName: "Ada", LastName: "Lovelace",
@@ -224,18 +213,12 @@ func (s *Server) seed() {
 		},
 	} {
 		if _, err := s.addUser(user); err != nil {
-			panic("fakeclerk: seed: " + err.Error())
+			return err
 		}
 	}
-	_, err := s.addOrganization(Organization{ID: "org_analytical", Name: "Analytical", CreatedBy: "user_ada"})
-	if err == nil {
-		_, err = s.addMembership("org_analytical", "user_grace", RoleMember)
+	if _, err := s.addOrganization(Organization{ID: "org_analytical", Name: "Analytical", CreatedBy: "user_ada"}); err != nil {
+		return err
 	}
-	if err != nil {
-		panic("fakeclerk: seed: " + err.Error())
-	}
-	s.machines = []Machine{
-		{ID: "mch_inventory", SecretKey: "ak_fakeclerk_inventory"},
-		{ID: "mch_reports", SecretKey: "ak_fakeclerk_reports", Scopes: []string{"mch_inventory"}},
-	}
+	_, err := s.addMembership("org_analytical", "user_grace", RoleMember)
+	return err
 }

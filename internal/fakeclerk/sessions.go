@@ -1,6 +1,7 @@
 package fakeclerk
 
 import (
+	"net/http"
 	"time"
 )
 
@@ -13,69 +14,92 @@ const (
 
 // Session is a sign-in of a user on one client.
 type Session struct {
-	ID        string // "sess_…"
-	ClientID  string // "client_…"
-	UserID    string
-	Status    string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	ID        string    `json:"id"`        // "sess_…"
+	ClientID  string    `json:"client_id"` // "client_…"
+	UserID    string    `json:"user_id"`
+	Status    string    `json:"status"`
+	CreatedAt time.Time `json:"-"`
+	UpdatedAt time.Time `json:"-"`
 }
 
 // addSession starts a session on a client, revoked at once for a banned user.
-func (s *Server) addSession(userID, clientID string) (Session, error) {
-	user, ok := s.users.get(userID)
-	if !ok {
-		return Session{}, ErrUnknownUser
-	}
+func (s *Server) addSession(user *User, clientID string) *Session {
 	now := s.now()
-	session := Session{
-		ID: newID("sess"), ClientID: clientID, UserID: userID, Status: SessionActive, CreatedAt: now, UpdatedAt: now,
+	session := &Session{
+		ID: newID("sess"), ClientID: clientID, UserID: user.ID, Status: SessionActive, CreatedAt: now, UpdatedAt: now,
 	}
 	if user.Banned {
 		session.Status = SessionRevoked
 	}
 	s.sessions.add(session.ID, session)
-	return session, nil
+	return session
 }
 
 // tokenSession returns the one session of a user that tokens signed without a
 // session id belong to, and starts another if that was revoked. A banned user
 // keeps the revoked one.
-func (s *Server) tokenSession(userID string) (Session, error) {
-	user, ok := s.users.byKey[userID]
-	if !ok {
-		return Session{}, ErrUnknownUser
+func (s *Server) tokenSession(user *User) *Session {
+	session, err := s.sessions.find(user.tokenSession)
+	if err != nil || session.Status != SessionActive && !user.Banned {
+		session = s.addSession(user, newID("client"))
+		user.tokenSession = session.ID
 	}
-	session, ok := s.sessions.get(user.tokenSession)
-	if ok && (session.Status == SessionActive || user.Banned) {
-		return session, nil
-	}
-	session, err := s.addSession(userID, newID("client"))
-	user.tokenSession = session.ID
-	return session, err
+	return session
 }
 
-// EndSession signs a session out. Tokens already signed stay valid until they
-// expire. It fails with [ErrUnknownSession].
-func (s *Server) EndSession(id string) error {
-	_, err := locked(s, func() (any, error) { return s.changeSession(id, SessionEnded) })
-	return err
+// endSession signs a session out. Tokens already signed stay valid until they
+// expire.
+func (s *Server) endSession(id string) (*Session, error) { return s.changeSession(id, SessionEnded) }
+
+func (s *Server) revokeSession(id string) (*Session, error) {
+	return s.changeSession(id, SessionRevoked)
 }
 
-func (s *Server) changeSession(id, status string) (Session, error) {
-	row, ok := s.sessions.byKey[id]
-	if !ok {
-		return Session{}, ErrUnknownSession
+func (s *Server) changeSession(id, status string) (*Session, error) {
+	session, err := s.sessions.find(id)
+	if err != nil {
+		return nil, err
 	}
-	if row.Status == SessionActive {
-		row.Status, row.UpdatedAt = status, s.now()
+	if session.Status == SessionActive {
+		session.Status, session.UpdatedAt = status, s.now()
 	}
-	s.announce("session."+row.Status, func() any {
-		event := newSessionJSON(*row)
-		if user, ok := s.users.get(row.UserID); ok {
-			event["user"] = newUserJSON(user)
-		}
-		return event
-	})
-	return *row, nil
+	event := newSessionResource(session)
+	event.More["user"] = s.users.byKey[session.UserID]
+	s.announce("session."+session.Status, event)
+	return session, nil
+}
+
+// createSession is there for development instances of Clerk.
+func (s *Server) createSession(_ *http.Request, p struct {
+	UserID string `json:"user_id"`
+}) (any, error) {
+	if p.UserID == "" {
+		return nil, errMissing("user_id")
+	}
+	user, err := s.users.find(p.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if user.Banned {
+		return nil, newError(http.StatusForbidden, "user_banned", "User is banned")
+	}
+	return s.addSession(user, newID("client")), nil
+}
+
+// createToken answers with a token that, as Clerk's, names no authorized party.
+// Only an active session gives one; another is 404, one of the two errors that
+// Clerk documents for the endpoint (401 is for the key).
+func (s *Server) createToken(r *http.Request) (any, error) {
+	session, err := s.sessions.find(r.PathValue("id"))
+	if err != nil || session.Status != SessionActive {
+		return nil, ErrUnknownSession
+	}
+	p := struct {
+		Seconds int64 `json:"expires_in_seconds"`
+	}{int64(s.options.TokenLifetime / time.Second)}
+	if err := decode(r, &p); err != nil {
+		return nil, err
+	}
+	t, err := s.sessionToken(session, time.Duration(p.Seconds)*time.Second, nil)
+	return t.answer(err)
 }

@@ -1,15 +1,22 @@
 package fakeclerk
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
+	"net/http"
+	"slices"
 	"time"
+
+	"github.com/go-jose/go-jose/v3"
 )
 
 // Values of the cat header, which tells apart the kinds of JWT that one instance
@@ -49,6 +56,14 @@ func SignedBy(key *rsa.PrivateKey) TokenOption {
 	return func(t *token) { t.key = key }
 }
 
+// authorizedParty sets the azp claim. "" leaves it out, as in a native app.
+func authorizedParty(origin string) TokenOption {
+	if origin == "" {
+		return Claim("azp", nil)
+	}
+	return Claim("azp", origin)
+}
+
 func setOrDelete(fields object, name string, value any) {
 	if value == nil {
 		delete(fields, name)
@@ -57,31 +72,87 @@ func setOrDelete(fields object, name string, value any) {
 	fields[name] = value
 }
 
+// keyring holds the signing key and the keys that the JWKS lists.
+type keyring struct {
+	id      string
+	private *rsa.PrivateKey
+	listed  []jose.JSONWebKey
+}
+
+func newSigningKey() *rsa.PrivateKey {
+	key, _ := rsa.GenerateKey(rand.Reader, 2048) // fails only where crypto/rand does, which is never
+	return key
+}
+
+// add makes key the signing key and lists it, in the place of a listed key with
+// the same id.
+func (k *keyring) add(id string, key *rsa.PrivateKey) {
+	k.id, k.private = id, key
+	k.remove(id)
+	k.listed = append(k.listed, jose.JSONWebKey{Key: key.Public(), KeyID: id, Algorithm: "RS256", Use: "sig"})
+}
+
+// remove takes the key off the list and reports whether it was on it.
+func (k *keyring) remove(id string) bool {
+	before := len(k.listed)
+	k.listed = slices.DeleteFunc(slices.Clone(k.listed), func(key jose.JSONWebKey) bool { return key.KeyID == id })
+	return len(k.listed) < before
+}
+
+// PublicKeyPEM is the public half of the current signing key as a PKIX "PUBLIC
+// KEY" block, which is what Clerk's dashboard shows as the JWKS public key and
+// its SDKs read from CLERK_JWT_KEY.
+func (s *Server) PublicKeyPEM() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	der, _ := x509.MarshalPKIXPublicKey(s.keys.private.Public()) // a key made by crypto/rsa always marshals
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// RotateKey signs with a new key from now on. The old one stays listed in the
+// JWKS until [Server.RemoveKey], unless newKID is its own id: then the new key
+// takes its place. An empty newKID is made up.
+func (s *Server) RotateKey(newKID string) {
+	key := newSigningKey()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys.add(cmp.Or(newKID, newID("ins")), key)
+}
+
+// RemoveKey takes a key off the JWKS and reports whether it was on it. If it is
+// the signing key it goes on signing, unlisted.
+func (s *Server) RemoveKey(kid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys.remove(kid)
+}
+
+func (s *Server) getJWKS(*http.Request) (any, error) {
+	return jose.JSONWebKeySet{Keys: s.keys.listed}, nil
+}
+
 // SessionToken signs a fresh session token (version 2) for the user, as Clerk
 // signs one when a frontend asks. All tokens of one user belong to one session,
 // until that is revoked. It fails with [ErrUnknownUser], but not for a banned
 // user: that token is what an attacker keeps from before the ban.
 func (s *Server) SessionToken(userID string, options ...TokenOption) (string, error) {
-	t, err := s.newSessionToken(userID, options)
+	t, err := locked(s, func() (*token, error) {
+		user, err := s.users.find(userID)
+		if err != nil {
+			return nil, err
+		}
+		options = append([]TokenOption{authorizedParty(DefaultAuthorizedParty)}, options...)
+		return s.sessionToken(s.tokenSession(user), s.options.TokenLifetime, options)
+	})
 	if err != nil {
 		return "", err
 	}
 	return t.sign() // without mu: this takes the most time
 }
 
-func (s *Server) newSessionToken(userID string, options []TokenOption) (*token, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	session, err := s.tokenSession(userID)
-	if err != nil {
-		return nil, err
-	}
-	return s.sessionToken(session, s.options.TokenLifetime, append([]TokenOption{Claim("azp", DefaultAuthorizedParty)}, options...))
-}
-
 // sessionToken builds the claims of
 // https://clerk.com/docs/backend-requests/resources/session-tokens, without azp.
-func (s *Server) sessionToken(session Session, lifetime time.Duration, options []TokenOption) (*token, error) {
+func (s *Server) sessionToken(session *Session, lifetime time.Duration, options []TokenOption) (*token, error) {
 	iat := s.tokenTime().Unix()
 	return s.newToken(object{"cat": CategorySessionToken}, object{
 		"exp": iat + int64(lifetime/time.Second),
@@ -141,4 +212,13 @@ func (t *token) sign() (string, error) {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return input + "." + base64url(signature), nil
+}
+
+// answer signs the token for the answer to a request.
+func (t *token) answer(err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	jwt, err := t.sign()
+	return object{"object": "token", "jwt": jwt}, err
 }

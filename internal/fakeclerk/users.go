@@ -3,7 +3,10 @@ package fakeclerk
 import (
 	"cmp"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -66,60 +69,54 @@ func (u User) clone() User {
 // user, the first address becomes the primary one if none is named. It fails
 // with [ErrUserExists] for a taken id or address.
 func (s *Server) AddUser(user User) (User, error) {
-	return locked(s, func() (User, error) { return s.addUser(user) })
+	return locked(s, func() (*User, error) { return s.addUser(user) })
 }
 
-func (s *Server) addUser(user User) (User, error) {
+func (s *Server) addUser(user User) (*User, error) {
 	user = user.clone()
 	user.ID = cmp.Or(user.ID, newID("user"))
-	user.addAddressIDs()
+	if _, err := s.users.find(user.ID); err == nil {
+		return nil, ErrUserExists
+	}
+	if err := s.claimAddresses(&user, nil); err != nil {
+		return nil, err
+	}
 	if user.PrimaryEmailAddressID == "" && len(user.EmailAddresses) > 0 {
 		user.PrimaryEmailAddressID = user.EmailAddresses[0].ID
 	}
 	user.CreatedAt = s.now()
 	user.UpdatedAt = user.CreatedAt
-	if s.addressTaken(user) || !s.users.add(user.ID, user) {
-		return User{}, ErrUserExists
-	}
-	s.indexAddresses(user)
-	s.announce("user.created", func() any { return newUserJSON(user) })
-	return user.clone(), nil
+	s.users.add(user.ID, &user)
+	s.announce("user.created", &user)
+	return &user, nil
 }
 
-func (u *User) addAddressIDs() {
-	for i := range u.EmailAddresses {
-		if u.EmailAddresses[i].ID == "" {
-			u.EmailAddresses[i].ID = newID("idn")
+// claimAddresses gives the addresses of a user their ids and makes them, in the
+// place of the user's old ones, find the user.
+func (s *Server) claimAddresses(user *User, old []EmailAddress) error {
+	for i, address := range user.EmailAddresses {
+		if id, taken := s.idByEmail[strings.ToLower(address.EmailAddress)]; taken && id != user.ID {
+			return ErrUserExists
 		}
+		user.EmailAddresses[i].ID = cmp.Or(address.ID, newID("idn"))
 	}
-}
-
-// addressTaken reports whether another user has one of the addresses.
-func (s *Server) addressTaken(user User) bool {
-	return slices.ContainsFunc(user.EmailAddresses, func(address EmailAddress) bool {
-		id, taken := s.idByEmail[strings.ToLower(address.EmailAddress)]
-		return taken && id != user.ID
-	})
-}
-
-func (s *Server) indexAddresses(user User) {
+	s.releaseAddresses(old)
 	for _, address := range user.EmailAddresses {
 		s.idByEmail[strings.ToLower(address.EmailAddress)] = user.ID
 	}
+	return nil
 }
 
-func (s *Server) unindexAddresses(user User) {
-	for _, address := range user.EmailAddresses {
+func (s *Server) releaseAddresses(addresses []EmailAddress) {
+	for _, address := range addresses {
 		delete(s.idByEmail, strings.ToLower(address.EmailAddress))
 	}
 }
 
 // User returns an account.
 func (s *Server) User(id string) (User, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	user, ok := s.users.get(id)
-	return user.clone(), ok
+	user, err := locked(s, func() (*User, error) { return s.users.find(id) })
+	return user, err == nil
 }
 
 // Users returns all accounts, the oldest first.
@@ -128,7 +125,7 @@ func (s *Server) Users() []User {
 	defer s.mu.Unlock()
 	users := make([]User, len(s.users.rows))
 	for i, row := range s.users.rows {
-		users[i] = row.clone()
+		users[i] = *row
 	}
 	return users
 }
@@ -138,10 +135,24 @@ func (s *Server) Users() []User {
 // another user has. To ban a user call [Server.BanUser], which ends the user's
 // sessions too.
 func (s *Server) UpdateUser(id string, change func(*User)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.changeUser(id, change)
+	_, err := locked(s, func() (*User, error) { return s.changeUser(id, change) })
 	return err
+}
+
+func (s *Server) changeUser(id string, change func(*User)) (*User, error) {
+	row, err := s.users.find(id)
+	if err != nil {
+		return nil, err
+	}
+	changed := row.clone()
+	change(&changed)
+	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.later(row.UpdatedAt)
+	if err := s.claimAddresses(&changed, row.EmailAddresses); err != nil {
+		return nil, err
+	}
+	*row = changed
+	s.announce("user.updated", row)
+	return row, nil
 }
 
 // later returns the time of a change to something that was last changed at the
@@ -154,80 +165,162 @@ func (s *Server) later(last time.Time) time.Time {
 	return s.now()
 }
 
-func (s *Server) changeUser(id string, change func(*User)) (User, error) {
-	row, ok := s.users.byKey[id]
-	if !ok {
-		return User{}, ErrUnknownUser
-	}
-	changed := row.clone()
-	change(&changed)
-	changed.ID, changed.CreatedAt, changed.UpdatedAt = id, row.CreatedAt, s.later(row.UpdatedAt)
-	changed.addAddressIDs()
-	if s.addressTaken(changed) {
-		return User{}, ErrUserExists
-	}
-	s.unindexAddresses(*row)
-	*row = changed.clone()
-	s.indexAddresses(changed)
-	s.announce("user.updated", func() any { return newUserJSON(changed) })
-	return changed, nil
-}
-
 // DeleteUser removes an account with its sessions and memberships, even those of
 // a last admin. It fails with [ErrUnknownUser].
 func (s *Server) DeleteUser(id string) error {
-	_, err := locked(s, func() (any, error) { return s.removeUser(id) })
+	_, err := locked(s, func() (*deletion, error) { return s.removeUser(id) })
 	return err
 }
 
-func (s *Server) removeUser(id string) (any, error) {
-	user, ok := s.users.get(id)
-	if !ok {
-		return nil, ErrUnknownUser
+func (s *Server) removeUser(id string) (*deletion, error) {
+	user, err := s.users.find(id)
+	if err != nil {
+		return nil, err
 	}
-	s.unindexAddresses(user)
+	s.releaseAddresses(user.EmailAddresses)
+	for _, session := range s.sessions.where(func(session *Session) bool { return session.UserID == id }) {
+		s.sessions.delete(session.ID)
+	}
+	for _, m := range s.membershipsOf(id) {
+		s.dropMembership(m)
+	}
 	s.users.delete(id)
-	for _, session := range slices.Clone(s.sessions.rows) {
-		if session.UserID == id {
-			s.sessions.delete(session.ID)
-		}
-	}
-	for _, m := range slices.Clone(s.memberships.rows) {
-		if m.UserID == id {
-			s.dropMembership(*m)
-		}
-	}
-	data := object{"object": "user", "id": id, "deleted": true}
-	if user.ExternalID != "" {
-		data["external_id"] = user.ExternalID
-	}
-	s.announce("user.deleted", func() any { return data })
-	return data, nil
+	deleted := &deletion{Object: "user", ID: id, Deleted: true, ExternalID: user.ExternalID}
+	s.announce("user.deleted", deleted)
+	return deleted, nil
 }
 
 // BanUser bans an account and revokes its sessions. Tokens already signed stay
 // valid until they expire. It fails with [ErrUnknownUser].
 func (s *Server) BanUser(id string) error {
-	_, err := locked(s, func() (any, error) { return s.setBanned(id, true) })
+	_, err := locked(s, func() (*User, error) { return s.ban(id) })
 	return err
+}
+
+func (s *Server) ban(id string) (*User, error) {
+	for _, session := range s.sessions.rows {
+		if session.UserID == id && session.Status == SessionActive {
+			session.Status, session.UpdatedAt = SessionRevoked, s.now()
+		}
+	}
+	return s.changeUser(id, func(user *User) { user.Banned = true })
 }
 
 // UnbanUser ends a ban; the sessions stay revoked. It fails with
 // [ErrUnknownUser].
 func (s *Server) UnbanUser(id string) error {
-	_, err := locked(s, func() (any, error) { return s.setBanned(id, false) })
+	_, err := locked(s, func() (*User, error) { return s.unban(id) })
 	return err
 }
 
-func (s *Server) setBanned(id string, banned bool) (any, error) {
-	user, err := s.changeUser(id, func(user *User) { user.Banned = banned })
+func (s *Server) unban(id string) (*User, error) {
+	return s.changeUser(id, func(user *User) { user.Banned = false })
+}
+
+// userParams are what a user can be created with and changed to.
+type userParams struct {
+	User
+	EmailAddress []string `json:"email_address"` // only to create one
+}
+
+// profile is the user with the fields alone that a request can set.
+func (p userParams) profile(user User) User {
+	user.FirstName, user.LastName = p.FirstName, p.LastName
+	user.Username, user.ExternalID = p.Username, p.ExternalID
+	user.PublicMetadata, user.PrivateMetadata, user.UnsafeMetadata = p.PublicMetadata, p.PrivateMetadata, p.UnsafeMetadata
+	return user
+}
+
+func (s *Server) createUser(_ *http.Request, p userParams) (any, error) {
+	user := p.profile(User{})
+	for _, address := range p.EmailAddress {
+		user.EmailAddresses = append(user.EmailAddresses, EmailAddress{EmailAddress: address})
+	}
+	return s.addUser(user)
+}
+
+func (s *Server) updateUser(r *http.Request) (any, error) {
+	user, err := s.users.find(r.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
-	for _, session := range s.sessions.rows {
-		if banned && session.UserID == id && session.Status == SessionActive {
-			session.Status, session.UpdatedAt = SessionRevoked, s.now()
+	p := userParams{User: user.clone()}
+	if err := decode(r, &p); err != nil {
+		return nil, err
+	}
+	changed := p.profile(user.clone())
+	changed.PrimaryEmailAddressID = p.PrimaryEmailAddressID
+	if changed.PrimaryEmailAddressID != "" && changed.PrimaryEmailAddress() == "" {
+		return nil, errNotFound("No email address was found with id " + changed.PrimaryEmailAddressID)
+	}
+	return s.changeUser(user.ID, func(user *User) { *user = changed })
+}
+
+// listUsers answers GET /v1/users with a plain array. Both SDKs take the total
+// from GET /v1/users/count.
+func (s *Server) listUsers(r *http.Request) (any, error) {
+	users, _, err := s.userListing().page(r.URL.Query())
+	return users, err
+}
+
+func (s *Server) countUsers(r *http.Request) (any, error) {
+	users, err := s.userListing().filtered(r.URL.Query())
+	return object{"object": "total_count", "total_count": len(users)}, err
+}
+
+func (s *Server) userListing() listing[User] {
+	return listing[User]{
+		rows: s.users.rows,
+		filters: map[string]filter[User]{
+			"user_id":       oneOf(func(user *User) string { return user.ID }),
+			"external_id":   oneOf(func(user *User) string { return user.ExternalID }),
+			"username":      equal(func(user *User) string { return user.Username }),
+			"email_address": anyOf((*User).hasEmailAddress),
+			"banned":        equal(func(user *User) string { return strconv.FormatBool(user.Banned) }),
+			"query":         anyOf((*User).matchesQuery),
+		},
+		orders: map[string]func(a, b *User) int{
+			"updated_at":    func(a, b *User) int { return a.UpdatedAt.Compare(b.UpdatedAt) },
+			"email_address": func(a, b *User) int { return cmp.Compare(a.PrimaryEmailAddress(), b.PrimaryEmailAddress()) },
+			"first_name":    func(a, b *User) int { return cmp.Compare(a.FirstName, b.FirstName) },
+			"last_name":     func(a, b *User) int { return cmp.Compare(a.LastName, b.LastName) },
+			"username":      func(a, b *User) int { return cmp.Compare(a.Username, b.Username) },
+		},
+	}
+}
+
+func (u *User) hasEmailAddress(email string) bool {
+	return slices.ContainsFunc(u.EmailAddresses, func(address EmailAddress) bool {
+		return strings.EqualFold(address.EmailAddress, email)
+	})
+}
+
+// matchesQuery is Clerk's "query" filter: a part of any name, id or address, in
+// any case.
+func (u *User) matchesQuery(query string) bool {
+	fields := []string{u.ID, u.FirstName, u.LastName, u.Username, u.ExternalID}
+	for _, address := range u.EmailAddresses {
+		fields = append(fields, address.EmailAddress)
+	}
+	return strings.Contains(strings.ToLower(strings.Join(fields, "\n")), strings.ToLower(query))
+}
+
+// named finds the user of a query: user_id=, or email= in any case.
+func (s *Server) named(query url.Values) (*User, error) {
+	id := query.Get("user_id")
+	if !query.Has("user_id") {
+		id = s.idByEmail[strings.ToLower(query.Get("email"))]
+	}
+	if user, err := s.users.find(id); err == nil {
+		return user, nil
+	}
+	var accounts []string // the first, for a person who mistyped one
+	for _, user := range s.users.rows[:min(10, len(s.users.rows))] {
+		if email := user.PrimaryEmailAddress(); email != "" {
+			accounts = append(accounts, "email="+email)
+		} else {
+			accounts = append(accounts, "user_id="+user.ID)
 		}
 	}
-	return newUserJSON(user), nil
+	return nil, newError(http.StatusNotFound, "", "no such account; there are: "+strings.Join(accounts, ", "))
 }

@@ -13,6 +13,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"encore.app/internal/fakeclerk"
+	"encore.app/internal/fakesvix"
 )
 
 // webhook is what arrived.
@@ -138,7 +139,7 @@ func TestWebhookIsRepeatedUntilItArrives(t *testing.T) {
 	if a := call(t, s, "POST /fakeclerk/webhooks/msg_other/resend", ""); a.status != http.StatusNotFound {
 		t.Errorf("resend of an unknown message: %d", a.status)
 	}
-	want := []fakeclerk.WebhookAttempt{{Status: 500}, {Status: 302}, {Status: 204}, {Status: 204}}
+	want := []fakesvix.Attempt{{Status: 500}, {Status: 302}, {Status: 204}, {Status: 204}}
 	deadline := time.Now().Add(10 * time.Second)
 	for messages := s.Webhooks(); ; messages = s.Webhooks() { // the last answer may still be on its way
 		if len(messages) == 1 && messages[0].Delivered && reflect.DeepEqual(messages[0].Attempts, want) {
@@ -179,7 +180,7 @@ func TestWebhookSigningSecretIsChecked(t *testing.T) {
 
 func TestWebhooksThatATestDelivers(t *testing.T) {
 	var s *fakeclerk.Server
-	url, arrived := receive(t, func() string { return s.WebhookSigningSecret() }, func(n int) int { return http.StatusNoContent + n })
+	url, arrived := receive(t, func() string { return s.WebhookSigningSecret() }, func(int) int { return http.StatusNoContent })
 	s = start(t, fakeclerk.Options{WebhookURL: url})
 	if a := call(t, s, "PUT /fakeclerk/webhooks", `{"hold":true}`); a.status != http.StatusNoContent {
 		t.Fatalf("hold: %d %s", a.status, a.body)
@@ -193,21 +194,28 @@ func TestWebhooksThatATestDelivers(t *testing.T) {
 	if len(held) != 3 || held[0].Delivered || len(held[0].Body) == 0 {
 		t.Fatalf("held %+v", held)
 	}
-	for n, message := range []fakeclerk.WebhookMessage{held[1], held[0], held[0]} { // out of order, and one twice
-		if status, err := s.DeliverWebhook(message.ID); err != nil || status != http.StatusNoContent+n {
-			t.Errorf("status %d, %v", status, err)
+	control := func(route, content string, status int) {
+		t.Helper()
+		if a := call(t, s, route, content); a.status != status {
+			t.Errorf("%s: %d %s, want %d", route, a.status, a.body, status)
 		}
+	}
+	for _, message := range []fakesvix.Message{held[1], held[0], held[0]} { // out of order, and one twice
+		control("POST /fakeclerk/webhooks/"+message.ID+"/resend", "", http.StatusNoContent)
 		if hook := next(t, arrived); hook.id != message.ID {
 			t.Errorf("delivered %s, want %s", hook.id, message.ID)
 		}
 	}
-	if a := call(t, s, "DELETE /fakeclerk/webhooks/"+held[1].ID, ""); a.status != http.StatusNoContent || s.DropWebhook(held[1].ID) == nil {
-		t.Errorf("drop: %d %s", a.status, a.body)
+	control("DELETE /fakeclerk/webhooks/"+held[1].ID, "", http.StatusNoContent)
+	control("DELETE /fakeclerk/webhooks/"+held[1].ID, "", http.StatusNotFound)
+	control("POST /fakeclerk/webhooks/"+held[1].ID+"/resend", "", http.StatusNotFound)
+	delivered := func() bool { return s.Webhooks()[0].Delivered } // the answer may still be on its way
+	for deadline := time.Now().Add(10 * time.Second); !delivered(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", s.Webhooks())
+		}
 	}
-	if _, err := s.DeliverWebhook(held[1].ID); err != fakeclerk.ErrUnknownMessage {
-		t.Errorf("a dropped message: %v", err)
-	}
-	s.HoldWebhooks(false)
+	control("PUT /fakeclerk/webhooks", `{"hold":false}`, http.StatusNoContent)
 	if hook := next(t, arrived); hook.id != held[2].ID { // the one that was not delivered
 		t.Errorf("released %s, want %s", hook.id, held[2].ID)
 	}

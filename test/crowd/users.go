@@ -69,12 +69,12 @@ func email(i int) string  { return fmt.Sprintf("%05d@example.com", i) }
 func startClerk(key *rsa.PrivateKey, o fakeclerk.Options, n int) (*fakeclerk.Server, error) {
 	o.SecretKey, o.SigningKey = secretKey, key
 	o.TokenLifetime = time.Hour // longer than the run
-	o.RateLimit = clerkLimit
-	o.Latency = 80 * time.Millisecond
 	clerk, err := fakeclerk.Start(o)
 	if err != nil {
 		return nil, err
 	}
+	clerk.SetRateLimit(clerkLimit)
+	clerk.SetLatency(80 * time.Millisecond)
 	for i := range n {
 		if _, err := clerk.AddUser(fakeclerk.User{
 			ID:             userID(i),
