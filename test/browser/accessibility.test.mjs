@@ -1,11 +1,7 @@
-import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { test } from 'node:test';
 
-import { control, env, open, says, signIn, useBrowser } from './browser.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+import { settingsAnswered } from './account.mjs'; // account:
+import { control, env, fits, hasNoFault, open, says, signIn, useBrowser } from './browser.mjs';
 
 useBrowser();
 
@@ -21,6 +17,7 @@ for (const colorScheme of ['light', 'dark']) {
 
     await signIn(page);
     await says(page, 'The backend says that you are');
+    await settingsAnswered(page); // account:
     await hasNoFault(page, 'signed in');
 
     t.after(() => control('backend/up'));
@@ -40,6 +37,7 @@ for (const width of [320, 390, 1280]) {
     await fits(page);
     await signIn(page);
     await says(page, 'The backend says that you are');
+    await settingsAnswered(page); // account:
     await fits(page);
   });
 }
@@ -56,16 +54,4 @@ for (const [name, config] of [
     await page.getByRole('heading', { name: 'This page is not set up yet' }).waitFor();
     await hasNoFault(page, 'not set up');
   });
-}
-
-async function hasNoFault(page, where) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  const faults = violations.flatMap(({ id, impact, nodes }) => nodes.map(({ target }) => `${impact} ${id}: ${target}`));
-  assert.deepEqual(faults, [], where);
-}
-
-async function fits(page) {
-  const [content, view] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-  assert.ok(content <= view, `the content is ${content} pixels wide`);
 }

@@ -43,7 +43,10 @@ func startStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := standalone.Handler(standalone.Options{Authenticator: authenticator})
+	handler, err := standalone.Handler(standalone.Options{
+		Account:       openStore(t), // account:
+		Authenticator: authenticator,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,16 @@
 // The browser that the suite drives, and what every test does with it.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { chromium } from 'playwright-core';
+
+import { noDatabase } from './account.mjs'; // account:
 
 /** env is where the servers are that browser_test.go started. */
 export const env = {
@@ -88,6 +92,7 @@ export async function open(t, { url = env.page, ...options } = {}) {
     page.problems.push(`${request.url()}: ${cause}`);
   });
   page.on('response', (response) => {
+    if (noDatabase && response.url() === `${env.api}/account`) return; // account: it answers 503
     if (response.status() >= 400) page.problems.push(`${response.url()}: ${response.status()}`);
   });
   page.on('pageerror', (error) => page.problems.push(String(error)));
@@ -105,6 +110,17 @@ export async function reload(page) {
 export async function signIn(page, name = 'Ada Lovelace') {
   await page.getByRole('button', { name }).click();
   await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+}
+
+/** newUser adds a user to the fake Clerk. A page shows the users who were there when it was opened. */
+export async function newUser(name) {
+  const email = `${name}.${randomUUID()}@example.com`;
+  const response = await fetch(`${env.clerk}/fakeclerk/users`, {
+    method: 'POST',
+    body: JSON.stringify({ first_name: name, email_addresses: [{ email_address: email }] }),
+  });
+  const { id } = await response.json();
+  return { id, email };
 }
 
 /** says waits until the page shows the text. */
@@ -129,6 +145,22 @@ export async function eventually(what, condition) {
   for (const end = Date.now() + patience; !(await condition()); await wait(50)) {
     assert.ok(Date.now() < end, `never: ${what}`);
   }
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** hasNoFault checks what the page shows with axe. */
+export async function hasNoFault(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const faults = violations.flatMap(({ id, impact, nodes }) => nodes.map(({ target }) => `${impact} ${id}: ${target}`));
+  assert.deepEqual(faults, [], where);
+}
+
+/** fits checks that the page is no wider than its window. */
+export async function fits(page) {
+  const [content, view] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+  assert.ok(content <= view, `the content is ${content} pixels wide`);
 }
 
 /** control tells the Go side to do something, such as "backend/down". */

@@ -56,7 +56,9 @@ func TestPage(t *testing.T) {
 		}
 		return
 	}
-	w.run(t, "sign_in.test.mjs", "refusals.test.mjs", "hosted.test.mjs", "accessibility.test.mjs")
+	w.run(t,
+		"account.test.mjs", // account:
+		"sign_in.test.mjs", "refusals.test.mjs", "hosted.test.mjs", "accessibility.test.mjs")
 }
 
 // TestClient fails if web/src/client.ts is not what Encore generates from the

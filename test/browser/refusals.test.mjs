@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { control, env, eventually, open, profileRequests, reload, says, signIn, useBrowser } from './browser.mjs';
+import { control, env, eventually, newUser, open, profileRequests, reload, says, signIn, useBrowser } from './browser.mjs';
 
 useBrowser();
 
@@ -86,13 +86,9 @@ for (const { status, code, shown, asksAgain } of [
 }
 
 test('a ban ends the session in the open page', async (t) => {
-  const added = await fetch(`${env.clerk}/fakeclerk/users`, {
-    method: 'POST',
-    body: JSON.stringify({ first_name: 'Mallory', email_addresses: [{ email_address: `mallory${Date.now()}@example.com` }] }),
-  });
-  const { id } = await added.json();
+  const { id, email } = await newUser('mallory');
   const page = await open(t);
-  await signIn(page, 'Mallory');
+  await signIn(page, email);
   await says(page, 'The backend says that you are');
   const banned = await fetch(`${env.clerk}/v1/users/${id}/ban`, {
     method: 'POST',

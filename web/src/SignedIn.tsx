@@ -1,6 +1,7 @@
 import { useClerk, useUser } from '@clerk/react';
 import { useEffect, useRef } from 'react';
 
+import { Settings } from './account/Settings'; // account:
 import { useProfile, useSessionToken, type Answer } from './backend';
 import type { Config } from './config';
 import { Problem } from './Problem';
@@ -10,11 +11,13 @@ import { Token } from './Token';
 export function SignedIn({ config }: { config: Config }) {
   const [answer, ask] = useProfile(config.apiUrl);
   const token = useSessionToken();
+  const { user } = useUser(); // account:
   return (
     <div className="columns">
       <div className="stack">
         <Who answer={answer} config={config} />
         <Request answer={answer} apiUrl={config.apiUrl} ask={ask} />
+        <Settings key={user?.id} apiUrl={config.apiUrl} ready={answer.kind === 'profile'} /> {/* account: */}
       </div>
       {token && <Token token={token} />}
     </div>

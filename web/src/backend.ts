@@ -6,13 +6,17 @@ import Client, { isAPIError, type profile } from './client';
 /** Time before the next attempt, in milliseconds, when only waiting helps. */
 const RETRY_AFTER = 2000;
 
+/** Failure is why a call has no result. */
+export type Failure =
+  | { kind: 'refused'; token: string; status: number; code: string; message: string }
+  | { kind: 'unreachable' }
+  | { kind: 'no-token'; message: string };
+
 /** Answer is the result of GET /user/profile. */
 export type Answer =
   | { kind: 'asking' }
   | { kind: 'profile'; token: string; profile: profile.Profile; took: number }
-  | { kind: 'refused'; token: string; status: number; code: string; message: string }
-  | { kind: 'unreachable' }
-  | { kind: 'no-token'; message: string };
+  | Failure;
 
 /** useSessionToken returns the newest session token of Clerk's JavaScript, and renders again for each. */
 export function useSessionToken(): string | null {
@@ -46,7 +50,20 @@ export function useProfile(apiUrl: string): [answer: Answer, ask: () => void] {
   return [answer, ask];
 }
 
-async function askProfile(apiUrl: string, getToken: () => Promise<string | null>): Promise<Answer> {
+async function askProfile(apiUrl: string, getToken: GetToken): Promise<Answer> {
+  const answer = await call(apiUrl, getToken, (client) => client.user.GetProfile());
+  if (answer.kind !== 'result') return answer;
+  return { kind: 'profile', token: answer.token, profile: answer.result, took: answer.took };
+}
+
+type GetToken = () => Promise<string | null>;
+
+/** call makes one request to the backend, with the session token that Clerk's JavaScript has at this moment. */
+export async function call<T>(
+  apiUrl: string,
+  getToken: GetToken,
+  request: (client: Client) => Promise<T>,
+): Promise<{ kind: 'result'; token: string; result: T; took: number } | Failure> {
   let token: string;
   try {
     token = (await getToken()) ?? '';
@@ -56,8 +73,8 @@ async function askProfile(apiUrl: string, getToken: () => Promise<string | null>
   const client = new Client(apiUrl, { auth: { Authorization: `Bearer ${token}` } });
   const start = performance.now();
   try {
-    const profile = await client.user.GetProfile();
-    return { kind: 'profile', token, profile, took: Math.round(performance.now() - start) };
+    const result = await request(client);
+    return { kind: 'result', token, result, took: Math.round(performance.now() - start) };
   } catch (error) {
     if (!isAPIError(error)) return { kind: 'unreachable' }; // fetch failed
     return { kind: 'refused', token, status: error.status, code: error.code, message: error.message };
