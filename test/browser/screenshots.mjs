@@ -2,6 +2,7 @@
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { settingsAnswered } from './account.mjs'; // account:
 import { open, says, signIn, useBrowser } from './browser.mjs';
 
 useBrowser();
@@ -16,6 +17,7 @@ for (const colorScheme of ['light', 'dark']) {
     await page.screenshot({ path: `${folder}signed-out-${colorScheme}.png` });
     await signIn(page);
     await says(page, 'The backend says that you are');
+    await settingsAnswered(page); // account:
     await says(page, /^4\d s$/);
     await page.screenshot({ path: `${folder}signed-in-${colorScheme}.png`, fullPage: true });
   });

@@ -4,7 +4,7 @@ import { changes, useSettings, type Form, type Name, type Outcome } from './useS
 
 const fields: { name: Name; label: string; hint: string; options?: string[]; suggestions?: string[] }[] = [
   { name: 'displayName', label: 'Display name', hint: 'What others see.' },
-  { name: 'theme', label: 'Theme', hint: 'The colors of this page, once saved.', options: ['system', 'light', 'dark'] },
+  { name: 'theme', label: 'Theme', hint: 'The page’s colors, once saved.', options: ['system', 'light', 'dark'] },
   { name: 'locale', label: 'Locale', hint: 'A language tag, such as de-CH.' },
   {
     name: 'timeZone',
