@@ -3,20 +3,22 @@
 // and its page use. Tests and the development command call it in the place of a
 // Clerk account; Clerk's own SDKs work against it unchanged.
 //
-// GET / lists its routes and their parameters, as registerRoutes has them.
+// GET / lists its routes and their parameters.
 //
 // # Backend API
 //
-// Under [Server.URL] + "/v1". Each route asks for "Authorization: Bearer <secret
-// key>". Lists take limit, offset and order_by. A machine's secret key does for
-// M2M tokens what the instance's does, and is the one that creates them. For
-// machine tokens the "/v1" may be left out, as Clerk's JavaScript SDK does.
+// Under URL + "/v1". Each route asks for "Authorization: Bearer <secret key>".
+// Lists take limit, offset and order_by. A machine's secret key does for M2M
+// tokens what the instance's does, and is the one that creates them. For machine
+// tokens the "/v1" may be left out, as Clerk's JavaScript SDK does. Its requests
+// are counted; they can be limited, delayed and broken, by the methods of
+// [faulty.Server].
 //
 // # Frontend API
 //
 // What Clerk's JavaScript needs to sign in with a ticket, to keep a session and
 // its token fresh, to switch the active organization and to sign out. Give it
-// [Server.PublishableKey], and [Server.URL] as its proxyUrl. Pages of every
+// [Server.PublishableKey], and the URL as its proxyUrl. Pages of every
 // origin may ask, and the azp claim of a token is the origin that did. A browser
 // is known by its dev browser, in the query, and never by a cookie of this
 // server. Methods but GET and POST come as POST with _method=.

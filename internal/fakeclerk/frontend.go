@@ -14,7 +14,7 @@ import (
 const frontendHost = "fakeclerk.clerk.accounts.dev"
 
 // PublishableKey is the key that a page gives to Clerk's JavaScript (Clerk's
-// CLERK_PUBLISHABLE_KEY), together with [Server.URL] as its proxyUrl.
+// CLERK_PUBLISHABLE_KEY), together with the URL as its proxyUrl.
 func (s *Server) PublishableKey() string {
 	return "pk_test_" + base64.StdEncoding.EncodeToString([]byte(frontendHost+"$"))
 }

@@ -71,10 +71,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Server is a running fake Clerk. Its methods may be called from several
-// goroutines. What they return must not be changed, slices and maps included.
+// Server is a running fake Clerk, whose Backend API is the API of the
+// [faulty.Server] in it. Its methods may be called from several goroutines. What
+// they return must not be changed, slices and maps included.
 type Server struct {
-	*faulty.Server // its API is the Backend API
+	*faulty.Server
 
 	options  Options
 	webhooks *fakesvix.Sender
@@ -202,15 +203,9 @@ func (s *Server) seed() error {
 			},
 			PrimaryEmailAddressID: "idn_ada",
 		},
-		{
-			ID: "user_grace", FirstName: "Grace", LastName: "Hopper",
-			EmailAddresses: []EmailAddress{{ID: "idn_grace", EmailAddress: "grace@example.com"}},
-		},
+		{ID: "user_grace", FirstName: "Grace", LastName: "Hopper", EmailAddresses: []EmailAddress{{ID: "idn_grace", EmailAddress: "grace@example.com"}}},
 		{ID: "user_noemail", Username: "noemail"},
-		{
-			ID: "user_banned", Banned: true,
-			EmailAddresses: []EmailAddress{{ID: "idn_banned", EmailAddress: "banned@example.com"}},
-		},
+		{ID: "user_banned", Banned: true, EmailAddresses: []EmailAddress{{ID: "idn_banned", EmailAddress: "banned@example.com"}}},
 	} {
 		if _, err := s.addUser(user); err != nil {
 			return err
