@@ -80,6 +80,12 @@ func TestControlEndpoints(t *testing.T) {
 		}
 		control("PUT /fakeclerk/faults", `{"kind":"status","status":500}`, 204)
 		control("DELETE /fakeclerk/faults", "", 204)
+		form := request(t, s, "PUT /fakeclerk/faults", `{"kind":"hang","count":1}`)
+		form.Header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl -d sends it
+		if got, err := send(form); err != nil || got.status != 204 {
+			t.Errorf("from a command line: %d %s, %v", got.status, got.body, err)
+		}
+		control("DELETE /fakeclerk/faults", "", 204)
 		if got := call(t, s, "GET /v1/jwks", ""); got.status != 200 {
 			t.Errorf("%d after the faults were cleared", got.status)
 		}

@@ -29,7 +29,7 @@ func (e *apiError) body() []byte {
 	if e.param != "" {
 		described["meta"] = object{"param_name": e.param}
 	}
-	body, _ := json.Marshal(object{"errors": []object{described}, "clerk_trace_id": newID("trace")}) // strings always encode
+	body, _ := json.Marshal(object{"errors": []object{described}, "clerk_trace_id": newID("trace")}, json.Deterministic(true)) // strings always encode
 	return body
 }
 

@@ -19,32 +19,49 @@ const maxBody = 1 << 20
 // decode reads a JSON or form-encoded body into target. What is not in the body
 // stays as it is. No body, and the "null" that Clerk's Go SDK sends for none,
 // change nothing.
-func decode(r *http.Request, target any, options ...json.Options) error {
+func decode(r *http.Request, target any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
-	if err != nil {
-		return errBody(err)
-	}
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if mediaType == "application/x-www-form-urlencoded" {
-		if body, err = formToJSON(string(body)); err != nil {
-			return errBody(err)
-		}
+	if err == nil && mediaType == "application/x-www-form-urlencoded" {
+		body, err = formToJSON(string(body))
 	}
-	if body = bytes.TrimSpace(body); len(body) == 0 || string(body) == "null" {
-		return nil
+	return unmarshal(body, err, target)
+}
+
+// decodeControl reads the body of a control request: JSON, whatever its type is,
+// since curl -d gives it that of a form. Durations are written "1.5s", and an
+// unknown field is an error, as it would be a misspelt one that does nothing.
+func decodeControl(r *http.Request, target any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	return unmarshal(body, err, target, json.RejectUnknownMembers(true), json.WithUnmarshalers(durations))
+}
+
+var durations = json.UnmarshalFunc(func(text []byte, d *time.Duration) error {
+	var written string
+	err := json.Unmarshal(text, &written)
+	if err == nil {
+		*d, err = time.ParseDuration(written)
+	}
+	return err
+})
+
+// unmarshal decodes a body that was read with the given error.
+func unmarshal(body []byte, err error, target any, options ...json.Options) error {
+	if body = bytes.TrimSpace(body); err == nil && len(body) > 0 && string(body) != "null" {
+		err = json.Unmarshal(body, target, append(options, json.MatchCaseInsensitiveNames(true))...)
 	}
 	var wrong *json.SemanticError
-	err = json.Unmarshal(body, target, append(options, json.MatchCaseInsensitiveNames(true))...)
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &wrong) && errors.Is(err, json.ErrUnknownName):
 		return errParam("form_param_unknown", wrong.JSONPointer.LastToken(), wrong.JSONPointer.LastToken()+" is not a parameter.")
 	case errors.As(err, &wrong):
 		name := strings.TrimPrefix(string(wrong.JSONPointer), "/")
 		return errParam("form_param_format_invalid", name, name+" has the wrong type.")
-	case err != nil:
+	default:
 		return errBody(err)
 	}
-	return nil
 }
 
 // formToJSON makes "name=a" a string and "name[]=a&name[]=b" a list.
@@ -65,28 +82,21 @@ func formToJSON(body string) ([]byte, error) {
 }
 
 // with makes a handler of one that takes the decoded body.
-func with[P any](answer func(*http.Request, P) (any, error), options ...json.Options) handler {
+func with[P any](answer func(*http.Request, P) (any, error)) handler { return decoded(decode, answer) }
+
+// withControl is [with] for a control request.
+func withControl[P any](answer func(*http.Request, P) (any, error)) handler {
+	return decoded(decodeControl, answer)
+}
+
+func decoded[P any](decode func(*http.Request, any) error, answer func(*http.Request, P) (any, error)) handler {
 	return func(r *http.Request) (any, error) {
 		var p P
-		if err := decode(r, &p, options...); err != nil {
+		if err := decode(r, &p); err != nil {
 			return nil, err
 		}
 		return answer(r, p)
 	}
-}
-
-// withControl is [with] for a control request: durations are written "1.5s", and
-// an unknown field is an error, as it would be a misspelt one that does nothing.
-func withControl[P any](answer func(*http.Request, P) (any, error)) handler {
-	durations := json.UnmarshalFunc(func(text []byte, d *time.Duration) (err error) {
-		var written string
-		if err := json.Unmarshal(text, &written); err != nil {
-			return err
-		}
-		*d, err = time.ParseDuration(written)
-		return err
-	})
-	return with(answer, json.RejectUnknownMembers(true), json.WithUnmarshalers(durations))
 }
 
 // set makes the handler of a control request that is answered with 204.

@@ -120,7 +120,7 @@ func (s *Server) routes() []route {
 		{"POST /fakeclerk/webhooks", `{"type", "data"}: an event of any type`, withControl(s.postWebhook)},
 		{"POST /fakeclerk/webhooks/{id}/resend", "", done(s.webhooks.Resend)},
 		{"DELETE /fakeclerk/webhooks/{id}", "the message is lost", done(s.webhooks.Drop)},
-		{"GET /{$}", "", s.getRoutes},
+		{"GET /{$}", "this list", s.getRoutes},
 		{"/", "", unknown},
 	}
 }
