@@ -143,7 +143,7 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.kept = append(o.kept, p...)
-	o.kept = o.kept[max(0, len(o.kept)-1<<16):]
+	o.kept = o.kept[max(0, len(o.kept)-1<<20):]
 	return len(p), nil
 }
 
