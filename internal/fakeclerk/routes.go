@@ -57,7 +57,7 @@ func (s *Server) routes() []route {
 
 		{"POST /v1/sessions", "", with(s.createSession)},
 		{"GET /v1/sessions/{id}", "", byID(s.sessions.find)},
-		{"POST /v1/sessions/{id}/revoke", "", byID(s.revokeSession)},
+		{"POST /v1/sessions/{id}/revoke", "", byID(func(id string) (*Session, error) { return s.changeSession(id, SessionRevoked) })},
 		{"POST /v1/sessions/{id}/tokens", "", s.createToken},
 
 		{"GET /v1/organizations", "organization_id, user_id, query", s.listOrganizations},

@@ -51,10 +51,6 @@ func (s *Server) tokenSession(user *User) *Session {
 // expire.
 func (s *Server) endSession(id string) (*Session, error) { return s.changeSession(id, SessionEnded) }
 
-func (s *Server) revokeSession(id string) (*Session, error) {
-	return s.changeSession(id, SessionRevoked)
-}
-
 func (s *Server) changeSession(id, status string) (*Session, error) {
 	session, err := s.sessions.find(id)
 	if err != nil {
