@@ -89,7 +89,7 @@ func atOnce(ctx context.Context, sc *scene) (outcome, error) {
 	}
 	o := newOutcome(sc.clerk, sc.client.atOnce(ctx, on.url, sc.users, sc.backend.patience))
 	o.nobodyRefused()
-	o.atMost("calls", o.calls, max(40, len(sc.users)*3/200)) // 300 for 20,000
+	o.atMost("calls", o.calls, max(75, len(sc.users)*3/200)) // 300 for 20,000
 	return o, nil
 }
 
