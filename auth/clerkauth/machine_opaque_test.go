@@ -175,6 +175,7 @@ func TestVerificationThatClerkRefuses(t *testing.T) {
 // who sign in neither: the clock stands still, so that what the flood takes of
 // the budget is gone.
 func TestFloodOfMadeUpSecrets(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t, func(o *clerkauth.Options) { o.AcceptsToken, o.BudgetShare = everyType, 0.8 })
 	known := f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Subject: "org_analytical"}).Token
 	if _, err := f.authenticator.Authenticate(t.Context(), known); err != nil {

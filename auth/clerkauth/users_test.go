@@ -16,6 +16,7 @@ func rename(email string) func(*fakeclerk.User) {
 }
 
 func TestUserIsFreshForAMinute(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	email := func() string {
 		caller, err := f.authenticate(t, "user_ada")
@@ -55,6 +56,7 @@ func TestDeletedUserIsRemembered(t *testing.T) {
 }
 
 func TestBanIsNoticedAndLifted(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	if _, err := f.authenticate(t, "user_grace"); err != nil {
 		t.Fatal(err)

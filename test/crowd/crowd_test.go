@@ -11,7 +11,7 @@ var small = size{
 	oddOthers: 20, oddRate: 100, oddLasting: time.Second,
 	few: 300, many: 1200,
 	active: 1000, newRate: 20, activeLasting: 6 * time.Second,
-	slowRate: 200, slowLasting: 2 * time.Second,
+	slowRate: 200, slowLasting: time.Second,
 	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: time.Second,
 	restartUsers: 500, restartRate: 500, restartLasting: 1500 * time.Millisecond,
 }
@@ -33,9 +33,7 @@ func TestCrowd(t *testing.T) {
 			continue
 		}
 		t.Run(one.name, func(t *testing.T) {
-			if one.together {
-				t.Parallel()
-			}
+			t.Parallel() // even those that keep processors busy in the full size
 			outcomes, err := one.run(t.Context(), st, backends[:1])
 			if err != nil {
 				t.Fatal(err)
