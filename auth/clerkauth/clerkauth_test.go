@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"flag"
 	"math"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,18 @@ import (
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
 )
+
+// TestMain lets 8 tests run at once unless -parallel says another number: the
+// parallel ones wait for Clerk, and leave processors idle.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "8")
+	}
+	os.Exit(m.Run())
+}
 
 var testKey = sync.OnceValue(func() *rsa.PrivateKey { return newKey(2048) })
 

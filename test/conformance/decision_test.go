@@ -29,7 +29,7 @@ var (
 
 // oneIn is how many of the tokens are tried where TESTS=whole is not set: that
 // one in so many.
-const oneIn = 16
+const oneIn = 32
 
 var whole = os.Getenv("TESTS") == "whole"
 

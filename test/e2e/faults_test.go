@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 )
@@ -24,7 +25,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"slow", fault{"kind": "latency", "latency": "300ms"}, 200, 200, 200, 200},
 		{"hanging", fault{"kind": "hang"}, 503, 200, 200, 503},
-		{"refusing connections", fault{"kind": "refused", "duration": "2s"}, 503, 200, 200, 503},
+		{"refusing connections", fault{"kind": "refused", "duration": "1s"}, 503, 200, 200, 503},
 		{"resetting connections", fault{"kind": "reset"}, 503, 200, 200, 503},
 		{"refusing our secret key", fault{"kind": "status", "status": 401}, 500, 200, 200, 500},
 		{"limiting the rate", fault{"kind": "status", "status": 429, "retry_after": 1}, 503, 200, 200, 503},
@@ -120,6 +121,9 @@ func recovered(t *testing.T) {
 }
 
 func TestCallersSeenBeforeOutliveClerk(t *testing.T) {
+	if os.Getenv("TESTS") != "whole" {
+		t.Skip("TESTS=whole asks 20 times while Clerk hangs")
+	}
 	recovered(t)
 	seen, never := newUser(t), newUser(t)
 	if got := profile(t, seen); got.status != http.StatusOK {
