@@ -198,7 +198,6 @@ func (l *loader) end(ld *load, record userRecord, err error) {
 	}
 	delete(l.loads, ld.id)
 	ld.taken = true // nobody changes it from here on
-	ld.flight.finish(record, err)
 	switch {
 	case err != nil:
 		l.counts.add(CountUsers, failed(err), 1)
@@ -207,4 +206,5 @@ func (l *loader) end(ld *load, record userRecord, err error) {
 	default:
 		l.counts.add(CountUsers, "loaded", 1)
 	}
+	ld.flight.finish(record, err)
 }
