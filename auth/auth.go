@@ -73,11 +73,11 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 	// the endpoint's request. They are the same headers.
 	encore.CurrentRequest().Headers.Del("Authorization")
 
-	caller, err := access.Authenticate(ctx, s.authenticator, p.Authorization, Log{})
-	if err != nil {
+	data := new(Data)
+	if err := access.Authenticate(ctx, s.authenticator, p.Authorization, &data.Caller, Log{}); err != nil {
 		return "", nil, err
 	}
-	return auth.UID(caller.Subject), &Data{Caller: *caller}, nil
+	return auth.UID(data.Subject), data, nil
 }
 
 // Caller returns the signed-in caller of the current request: a person, unless

@@ -24,18 +24,17 @@ type Logger interface {
 	Error(message string, keysAndValues ...any)
 }
 
-// Authenticate returns the caller that an Authorization header's value stands
-// for, or an [*errs.Error] for the client.
-func Authenticate(ctx context.Context, a *clerkauth.Authenticator, authorization string, log Logger) (*clerkauth.Caller, error) {
+// Authenticate sets caller to the one that an Authorization header's value stands
+// for. An error is an [*errs.Error] for the client.
+func Authenticate(ctx context.Context, a *clerkauth.Authenticator, authorization string, caller *clerkauth.Caller, log Logger) error {
 	token, err := clerkauth.BearerToken(authorization)
 	if err != nil {
-		return nil, Error(err, log)
+		return Error(err, log)
 	}
-	caller, err := a.Authenticate(ctx, token)
-	if err != nil {
-		return nil, Error(err, log)
+	if *caller, err = a.Authenticate(ctx, token); err != nil {
+		return Error(err, log)
 	}
-	return &caller, nil
+	return nil
 }
 
 // Unauthenticated is the answer to a request that nobody is signed in for.

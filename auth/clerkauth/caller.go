@@ -70,9 +70,9 @@ type Caller struct {
 	claims rawClaims
 }
 
-// clone returns a copy that shares nothing that can be changed.
-func (c *Caller) clone() Caller {
-	own := *c
+// copyTo makes own a copy that shares nothing that can be changed.
+func (c *Caller) copyTo(own *Caller) {
+	*own = *c
 	own.Organization.Permissions = slices.Clone(c.Organization.Permissions)
 	own.Features = slices.Clone(c.Features)
 	own.Plans = slices.Clone(c.Plans)
@@ -81,7 +81,6 @@ func (c *Caller) clone() Caller {
 		actor := *c.Actor
 		own.Actor = &actor
 	}
-	return own
 }
 
 // rawClaims are the claims of a token, undecoded.

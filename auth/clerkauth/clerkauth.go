@@ -165,58 +165,64 @@ func (a *Authenticator) Backend() *Backend { return a.backend }
 // secret that would do, and then for at most 2.5 seconds or until ctx ends. While
 // Clerk answers, but more users arrive than can be asked for at once, it waits
 // for up to 10 seconds.
-func (a *Authenticator) Authenticate(ctx context.Context, token string) (Caller, error) {
-	caller, err := a.authenticate(ctx, token)
-	if err != nil {
+func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller Caller, err error) {
+	if err := a.authenticate(ctx, token, &caller); err != nil {
 		a.counts.add(CountDecisions, failed(err), 1)
-	} else {
-		a.counts.add(CountDecisions, "accepted", 1)
+		return Caller{}, err
 	}
-	return caller, err
+	a.counts.add(CountDecisions, "accepted", 1)
+	return caller, nil
 }
 
-func (a *Authenticator) authenticate(ctx context.Context, token string) (Caller, error) {
+// authenticate fills in the caller, or part of it with an error. Handlers run in
+// goroutines of their own: Callers handed on by value would make their stacks
+// grow.
+func (a *Authenticator) authenticate(ctx context.Context, token string, caller *Caller) error {
 	until := time.Now().Add(callTimeout)
+	var err error
 	if kind, opaque := opaqueType(token); opaque {
-		return a.authenticateSecret(ctx, until, kind, token)
+		err = a.authenticateSecret(ctx, until, kind, token, caller)
+	} else {
+		err = a.authenticateJWT(ctx, until, token, caller)
 	}
+	if err != nil {
+		return err
+	}
+	// Last, so that a refusal counts that came while Clerk was asked.
+	if reason := a.refusals.check(caller); reason != "" {
+		return refuse(reason)
+	}
+	return nil
+}
+
+// authenticateJWT authenticates with a token that is verified here.
+func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, token string, caller *Caller) error {
 	v, err := a.verifiedToken(ctx, until, token)
 	if err != nil {
-		return Caller{}, err
+		return err
+	}
+	v.caller.copyTo(caller)
+	if v.hasEmail {
+		return nil
 	}
 	if !a.keys.failing() {
 		until = time.Time{} // no wait was in vain
 	}
-	caller := v.caller.clone()
-	if !v.hasEmail {
-		if err := a.findUser(ctx, until, &caller, v.validity.issuedAt); err != nil {
-			return Caller{}, err
-		}
-	}
-	// Last, so that a refusal counts that came while Clerk was asked.
-	if reason := a.refusals.check(&caller); reason != "" {
-		return Caller{}, refuse(reason)
-	}
-	return caller, nil
+	return a.findUser(ctx, until, caller, v.validity.issuedAt)
 }
 
 // authenticateSecret authenticates with a token that Clerk alone can verify.
-func (a *Authenticator) authenticateSecret(ctx context.Context, until time.Time, kind TokenType, secret string) (Caller, error) {
+func (a *Authenticator) authenticateSecret(ctx context.Context, until time.Time, kind TokenType, secret string, caller *Caller) error {
 	if !a.accepts.has(kind) {
-		return Caller{}, refuse(ReasonTokenTypeMismatch)
+		return refuse(ReasonTokenTypeMismatch)
 	}
-	caller, err := a.machines.find(ctx, until, kind, secret)
+	record, err := a.machines.find(ctx, until, kind, secret)
 	if err != nil {
-		return Caller{}, err
+		return err
 	}
+	record.caller.copyTo(caller)
 	// Nobody knows when an API key was used to prove who its user is.
-	if err := a.findUser(ctx, until, &caller, time.Time{}); err != nil {
-		return Caller{}, err
-	}
-	if reason := a.refusals.check(&caller); reason != "" {
-		return Caller{}, refuse(reason)
-	}
-	return caller, nil
+	return a.findUser(ctx, until, caller, time.Time{})
 }
 
 // findUser adds what Clerk has of the user to the caller, if there is a user. A

@@ -90,12 +90,12 @@ func newMachines(b *Backend, o Options) *machines {
 	}
 }
 
-// find returns the caller that a secret belongs to. It waits for Clerk only when
+// find returns what Clerk said of a secret. It waits for Clerk only when
 // Clerk was not asked within maxAge; all who present the same secret share the
 // call.
-func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, secret string) (Caller, error) {
+func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, secret string) (*machineRecord, error) {
 	if !isSecret(secret) {
-		return Caller{}, refuse(ReasonMalformed)
+		return nil, refuse(ReasonMalformed)
 	}
 	hash := secretHash(sha256.Sum256([]byte(secret)))
 	record, known := m.known.GetIfPresent(hash)
@@ -107,21 +107,21 @@ func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, se
 			return m.use(record)
 		}
 	} else if reason, ok := m.refused.GetIfPresent(hash); ok {
-		return Caller{}, refuse(reason)
+		return nil, refuse(reason)
 	}
 	record, err := m.fly(ctx, kind, hash, secret, record).wait(ctx, until)
 	if err != nil {
-		return Caller{}, err
+		return nil, err
 	}
 	return m.use(record)
 }
 
-// use returns the caller, unless the token has expired since Clerk was asked.
-func (m *machines) use(record *machineRecord) (Caller, error) {
+// use returns the record, unless the token has expired since Clerk was asked.
+func (m *machines) use(record *machineRecord) (*machineRecord, error) {
 	if expiry := record.caller.ExpiresAt; !expiry.IsZero() && !m.now().Before(expiry) {
-		return Caller{}, refuse(ReasonExpired)
+		return nil, refuse(ReasonExpired)
 	}
-	return record.caller.clone(), nil
+	return record, nil
 }
 
 // fly starts a verification of a secret of which no more is known than the

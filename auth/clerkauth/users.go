@@ -81,23 +81,23 @@ func (u *users) lifetime(r *userRecord) time.Duration {
 
 // find returns a user who may come in. It waits for Clerk only when nothing is
 // known of the user, or when the token was issued after what is known.
-func (u *users) find(ctx context.Context, until time.Time, id string, issuedAt time.Time) (userRecord, error) {
+func (u *users) find(ctx context.Context, until time.Time, id string, issuedAt time.Time) (*userRecord, error) {
 	entry, known := u.cache.GetIfPresent(id)
 	if !known || entry.refusal != "" && issuedAt.After(entry.answers) {
 		return u.load(ctx, until, id, issuedAt, entry)
 	}
 	if entry.refusal != "" {
-		return userRecord{}, refuse(entry.refusal)
+		return nil, refuse(entry.refusal)
 	}
 	if now := u.now(); now.Sub(entry.checkedAt) >= u.maxAge {
 		u.counts.add(CountStale, "user", 1)
 		u.refresh(id, entry, now)
 	}
-	return entry.userRecord, nil
+	return &entry.userRecord, nil
 }
 
 // load loads a user of whom no more is known than the entry, which may be nil.
-func (u *users) load(ctx context.Context, until time.Time, id string, issuedAt time.Time, entry *userEntry) (userRecord, error) {
+func (u *users) load(ctx context.Context, until time.Time, id string, issuedAt time.Time, entry *userEntry) (*userRecord, error) {
 	ld, err := u.loader.join(id, issuedAt, func() (userRecord, bool) {
 		if newer, ok := u.cache.GetIfPresent(id); ok && newer != entry {
 			return newer.userRecord, true
@@ -105,13 +105,16 @@ func (u *users) load(ctx context.Context, until time.Time, id string, issuedAt t
 		return userRecord{}, false
 	})
 	if err != nil {
-		return userRecord{}, err
+		return nil, err
 	}
 	record, err := u.loader.wait(ctx, until, ld)
-	if err == nil && record.refusal != "" {
-		err = refuse(record.refusal)
+	if err != nil {
+		return nil, err
 	}
-	return record, err
+	if record.refusal != "" {
+		return nil, refuse(record.refusal)
+	}
+	return &record, nil
 }
 
 // refresh starts a refresh of a stale entry, one of all requests that see it.

@@ -37,7 +37,7 @@ func (im *image) start(address string, env ...string) (*instance, error) {
 	// The image is unpacked rather than mounted at /.
 	infra := filepath.Join(im.root, im.variable("ENCORE_INFRA_CONFIG_PATH"))
 	command.Env = append(append([]string{}, im.env...), "PORT="+port, "ENCORE_INFRA_CONFIG_PATH="+infra,
-		"ENCORE_K8S_GRACE_TERMINATION_SECONDS=20", "GOMEMLIMIT=200MiB") // as deploy/compose.yaml
+		"ENCORE_K8S_GRACE_TERMINATION_SECONDS=20", "GOMEMLIMIT=200MiB", "GOGC=400") // as deploy/compose.yaml
 	command.Env = append(command.Env, env...)
 	i := &instance{address: address, command: command, output: new(output), ended: make(chan struct{})}
 	command.Stdout, command.Stderr = i.output, i.output
