@@ -91,12 +91,9 @@ func Caller() (*clerkauth.Caller, error) {
 		return nil, access.Unauthenticated()
 	}
 	if data.TokenType != clerkauth.SessionToken {
-		// The middleware of the package callers has asked the same, unless an
-		// app that took over this package left it out.
-		if api := encore.CurrentRequest().API; api != nil && api.Exposed {
-			if err := access.Admit(&data.Caller, access.Accepted(api.Tags), Log{}); err != nil {
-				return nil, err
-			}
+		// The package callers has asked the same, in an app that has it.
+		if err := access.AdmitTo(encore.CurrentRequest().API, &data.Caller, Log{}); err != nil {
+			return nil, err
 		}
 	}
 	return &data.Caller, nil
@@ -121,8 +118,7 @@ func Require(requirements ...clerkauth.Requirement) (*clerkauth.Caller, error) {
 	return caller, nil
 }
 
-// Log is Encore's log as plain Go packages take it. Its lines belong to the
-// request that is being served.
+// Log is Encore's log, for plain Go packages, of the request being served.
 type Log struct{}
 
 // Info, Warn and Error implement [access.Logger].

@@ -6,8 +6,7 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// labels are a counter of [clerkauth.Counter] and one of its few labels, such as
-// "decisions" and "accepted".
+// labels are a [clerkauth.Counter] and one of its labels: "decisions", "accepted".
 type labels struct{ Counter, Label string }
 
 var counts = metrics.NewCounterGroup[labels, uint64]("clerkauth", metrics.CounterConfig{})

@@ -27,10 +27,8 @@ func Admit(req middleware.Request, next middleware.Next) middleware.Response {
 	if !ok {
 		return next(req) // nobody is signed in: for Encore to decide
 	}
-	if api := req.Data().API; api != nil && api.Exposed {
-		if err := access.Admit(&data.Caller, access.Accepted(api.Tags), auth.Log{}); err != nil {
-			return middleware.Response{Err: err}
-		}
+	if err := access.AdmitTo(req.Data().API, &data.Caller, auth.Log{}); err != nil {
+		return middleware.Response{Err: err}
 	}
 	return next(req)
 }

@@ -3,6 +3,8 @@ package access
 import (
 	"slices"
 
+	"encore.dev"
+
 	"encore.app/auth/clerkauth"
 )
 
@@ -35,4 +37,14 @@ func Accepted(tags []string) []clerkauth.TokenType {
 // returns nil or an [*errs.Error] with the code PermissionDenied.
 func Admit(caller *clerkauth.Caller, accepted []clerkauth.TokenType, log Logger) error {
 	return Require(caller, log, clerkauth.Accepts(accepted...))
+}
+
+// AdmitTo is [Admit] for an endpoint of Encore's, nil where none is being called.
+// A private endpoint takes everyone: it is called on behalf of a caller who was
+// admitted elsewhere.
+func AdmitTo(api *encore.APIDesc, caller *clerkauth.Caller, log Logger) error {
+	if api == nil || !api.Exposed {
+		return nil
+	}
+	return Admit(caller, Accepted(api.Tags), log)
 }
