@@ -27,7 +27,7 @@ var apps embed.FS
 const (
 	costConnections = 8
 	costUsers       = 32
-	costRequests    = 4000 // of a round: short, so that a busy machine slows all alike
+	costRequests    = 8000 // of a round: a few garbage collections, and short, so that a busy machine slows all alike
 	guideRequests   = 160
 	profileRequests = 250000
 	manyUsers       = 10000
