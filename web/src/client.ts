@@ -241,7 +241,7 @@ export namespace webhooks {
         /**
          * Clerk is the endpoint to name in Clerk's dashboard, under Webhooks. It answers
          * 204 once every service has taken the event; on anything else Clerk sends it
-         * again. It is sensitive, so that Encore's traces do not keep what is in events.
+         * again.
          */
         public async Clerk(method: "POST", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
             return this.baseClient.callAPI(method, `/webhooks/clerk`, body, options)
