@@ -130,12 +130,11 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 	startedAt := l.now()
 	var err error
 	if len(batch) == 1 {
-		err = l.get(batch[0], startedAt)
+		err = l.get(batch[0], t, startedAt)
 	} else {
-		err = l.list(batch, startedAt)
+		err = l.list(batch, t, startedAt)
 	}
 	if err == nil {
-		l.outage.succeeded(t)
 		return nil
 	}
 	failure := recordFailure(err)
@@ -226,8 +225,9 @@ func (l *loader) succeed(ld *load, record userRecord) {
 	l.end(ld, record, nil)
 }
 
-// get loads one user. The error is ErrNotFound for nobody.
-func (l *loader) get(ld *load, startedAt time.Time) error {
+// get loads one user. As in list, the outage is over before anybody has the
+// answer: who is served has shown that Clerk is back.
+func (l *loader) get(ld *load, t ticket, startedAt time.Time) error {
 	path, err := clerk.JoinPath("/users", ld.id)
 	if err != nil {
 		return err
@@ -235,6 +235,7 @@ func (l *loader) get(ld *load, startedAt time.Time) error {
 	var body rawBody
 	err = l.connection.call(context.Background(), clerk.NewAPIRequest(http.MethodGet, path), &body)
 	if errors.Is(err, ErrNotFound) {
+		l.outage.succeeded(t)
 		l.succeed(ld, userRecord{refusal: ReasonUserDeleted, updatedAt: startedAt, checkedAt: startedAt})
 		return nil
 	}
@@ -249,6 +250,7 @@ func (l *loader) get(ld *load, startedAt time.Time) error {
 		return &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: err}
 	}
 	record.checkedAt = startedAt
+	l.outage.succeeded(t)
 	l.succeed(ld, record)
 	return nil
 }
@@ -256,7 +258,7 @@ func (l *loader) get(ld *load, startedAt time.Time) error {
 // list loads many users. One whose record cannot be read fails alone. One who
 // is left out is asked for alone: Clerk does not promise that a list is
 // complete.
-func (l *loader) list(batch []*load, startedAt time.Time) error {
+func (l *loader) list(batch []*load, t ticket, startedAt time.Time) error {
 	req := clerk.NewAPIRequest(http.MethodGet, "/users")
 	params := &user.ListParams{ListParams: clerk.ListParams{Limit: clerk.Int64(maxBatch)}}
 	waiting := make(map[string]*load, len(batch))
@@ -269,6 +271,7 @@ func (l *loader) list(batch []*load, startedAt time.Time) error {
 	if err := l.connection.call(context.Background(), req, &body); err != nil {
 		return err
 	}
+	l.outage.succeeded(t)
 	for _, raw := range body {
 		id, record, err := parseUser(raw)
 		ld := waiting[id]

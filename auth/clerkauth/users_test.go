@@ -2,10 +2,14 @@ package clerkauth_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/clerk/clerk-sdk-go/v2"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/fakeclerk"
@@ -99,6 +103,51 @@ func TestBackoffIsForTheWholeProcess(t *testing.T) {
 	f.clock.Advance(time.Nanosecond)
 	if _, err := f.authenticate(t, f.newUser(t)); err != nil {
 		t.Errorf("once Retry-After is over: %v", err)
+	}
+}
+
+// While the users of the first answer after a failure are handed out, nobody
+// else may be refused for that failure: whoever was served has shown that it is
+// over.
+func TestFailureIsOverBeforeAnybodyIsServed(t *testing.T) {
+	for _, users := range []int{1, 20} {
+		atLoad := &onLoad{do: func() {}}
+		f := newFixture(t, func(o *clerkauth.Options) { o.Observer = atLoad })
+		if _, err := f.authenticate(t, "user_ada"); err != nil { // which fetches the keys
+			t.Fatal(err)
+		}
+		f.clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 401})
+		_, err := f.authenticate(t, f.newUser(t))
+		wantError(t, err, clerkauth.Misconfigured, clerkauth.ReasonSecretKeyRefused)
+		f.clerk.ClearFaults()
+		f.clock.Advance(time.Second)
+		var others atomic.Int32
+		atLoad.do = func() {
+			others.Add(1)
+			request := clerk.NewAPIRequest(http.MethodGet, "/users/user_ada")
+			if err := f.authenticator.Backend().Call(t.Context(), request, new(clerk.User)); err != nil {
+				t.Errorf("of %d users: another call: %v", users, err)
+			}
+		}
+		var working sync.WaitGroup
+		for range users {
+			token := f.token(t, f.newUser(t))
+			working.Go(func() { _, _ = f.authenticator.Authenticate(t.Context(), token) })
+		}
+		working.Wait()
+		if others.Load() == 0 {
+			t.Errorf("none of %d users was loaded", users)
+		}
+	}
+}
+
+// onLoad does something each time a user was loaded, before anybody has the
+// user.
+type onLoad struct{ do func() }
+
+func (o *onLoad) Add(counter clerkauth.Counter, label string, _ int) {
+	if counter == clerkauth.CountUsers && label == "loaded" {
+		o.do()
 	}
 }
 
