@@ -1,7 +1,6 @@
 package clerkauth
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -14,16 +13,6 @@ func newCache[K comparable, V any](now func() time.Time, o otter.Options[K, V]) 
 	o.Executor = runAtOnce
 	o.Logger = &otter.NoopLogger{}
 	return otter.Must(&o)
-}
-
-// recall is GetIfPresent of the cache, but reports one use in eight to it: that
-// tells busy entries from idle ones, too, and spares most of the upkeep.
-func recall[K comparable, V any](c *otter.Cache[K, V], key K) (V, bool) {
-	if rand.Uint32()%8 == 0 {
-		return c.GetIfPresent(key)
-	}
-	entry, ok := c.GetEntryQuietly(key)
-	return entry.Value, ok
 }
 
 // runAtOnce has a cache do its upkeep within the operation that caused it,

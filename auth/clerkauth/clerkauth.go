@@ -245,7 +245,7 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 	if len(token) > MaxTokenBytes {
 		return nil, refuse(ReasonTooLarge) // before the cache reads all of it
 	}
-	if v, ok := recall(a.verified, token); ok {
+	if v, ok := a.verified.GetIfPresent(token); ok {
 		key, err := a.keys.find(ctx, until, v.keyID)
 		if err != nil {
 			return nil, err

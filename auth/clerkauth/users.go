@@ -82,7 +82,7 @@ func (u *users) lifetime(r *userRecord) time.Duration {
 // find returns a user who may come in. It waits for Clerk only when nothing is
 // known of the user, or when the token was issued after what is known.
 func (u *users) find(ctx context.Context, until time.Time, id string, issuedAt time.Time) (*userRecord, error) {
-	entry, known := recall(u.cache, id)
+	entry, known := u.cache.GetIfPresent(id)
 	if !known || entry.refusal != "" && issuedAt.After(entry.answers) {
 		return u.load(ctx, until, id, issuedAt, entry)
 	}
