@@ -44,9 +44,12 @@ const maxBody = 1 << 20
 // other servers: each field by itself, whatever is around it, with the same
 // errors.
 func ReadSettings(body io.Reader) (*Settings, error) {
-	content, err := io.ReadAll(io.LimitReader(body, maxBody))
+	content, err := io.ReadAll(io.LimitReader(body, maxBody+1))
 	if err != nil {
 		return nil, invalid("decode request: request_body: could not parse request body: " + err.Error())
+	}
+	if len(content) > maxBody { // what is cut off could hold a setting
+		return nil, invalid("decode request: request_body: longer than 1 MiB")
 	}
 	if len(content) == 0 {
 		return nil, invalid("decode request: request_body: missing request body: missing request body")
