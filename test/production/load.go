@@ -59,31 +59,36 @@ func (c *crowd) token(user string) (string, error) {
 	return token, err
 }
 
-// profile asks an address for the user's profile and returns the status and, of
-// a 200, whether the body is the user's.
+// profile asks an address for the user's profile and returns the status. The body
+// of a 200 has to be the user's.
 func (c *crowd) profile(client *http.Client, address, user string) (int, error) {
+	status, body, err := c.get(client, address, "/user/profile", user)
+	if want := fmt.Sprintf(`{"userId":%q,"email":"%s@example.com"}`, user, user); status == http.StatusOK && strings.TrimSpace(string(body)) != want {
+		return 0, fmt.Errorf("the body is %.80q", body)
+	}
+	return status, err
+}
+
+// get asks an address for a path as the user.
+func (c *crowd) get(client *http.Client, address, path, user string) (status int, body []byte, err error) {
 	token, err := c.token(user)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	request, err := http.NewRequest(http.MethodGet, "http://"+address+"/user/profile", nil)
+	request, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := client.Do(request)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
+	if body, err = io.ReadAll(response.Body); err != nil {
+		return 0, nil, err
 	}
-	if want := fmt.Sprintf(`{"userId":%q,"email":"%s@example.com"}`, user, user); response.StatusCode == http.StatusOK && strings.TrimSpace(string(body)) != want {
-		return 0, fmt.Errorf("the body is %.80q", body)
-	}
-	return response.StatusCode, nil
+	return response.StatusCode, body, nil
 }
 
 // post sends a signed event, which must not be sent twice by a balancer.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"time"
 )
@@ -12,7 +11,7 @@ func (e *environment) withoutDatabase(fleet []*member, users *crowd, v *verdicts
 	client := &http.Client{Timeout: 20 * time.Second}
 	user := users.users[1]
 	for _, m := range fleet {
-		if status, err := users.status(client, m.address, "/account", user); err != nil || status != http.StatusOK {
+		if status, _, err := users.get(client, m.address, "/account", user); err != nil || status != http.StatusOK {
 			v.say(false, "e: before PostgreSQL stops, account answers %d %v", status, err)
 			return nil
 		}
@@ -30,7 +29,7 @@ func (e *environment) withoutDatabase(fleet []*member, users *crowd, v *verdicts
 		if status, _ := users.profile(client, m.address, user); status == http.StatusOK {
 			profiles++
 		}
-		if status, _ := users.status(client, m.address, "/account", user); status == http.StatusServiceUnavailable {
+		if status, _, _ := users.get(client, m.address, "/account", user); status == http.StatusServiceUnavailable {
 			accounts++
 		}
 	}
@@ -46,7 +45,7 @@ func (e *environment) withoutDatabase(fleet []*member, users *crowd, v *verdicts
 			v.say(false, "e: PostgreSQL is back, and only %d of 3 instances answer", back)
 			return e.ctx.Err()
 		}
-		if status, _ := users.status(client, fleet[back].address, "/account", user); status == http.StatusOK {
+		if status, _, _ := users.get(client, fleet[back].address, "/account", user); status == http.StatusOK {
 			back++
 			continue
 		}
@@ -54,23 +53,4 @@ func (e *environment) withoutDatabase(fleet []*member, users *crowd, v *verdicts
 	}
 	v.say(true, "e: PostgreSQL is back: the account answers 200 at all three after %.1f s, with no restart", time.Since(began).Seconds())
 	return nil
-}
-
-// status asks an address for a path as the user.
-func (c *crowd) status(client *http.Client, address, path, user string) (int, error) {
-	token, err := c.token(user)
-	if err != nil {
-		return 0, err
-	}
-	request, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, response.Body.Close()
 }
