@@ -1,10 +1,8 @@
-package directory_test
+package directory
 
 import (
 	"strings"
 	"testing"
-
-	"encore.app/account/directory"
 )
 
 // A body that is cut off could lack a setting without anybody noticing.
@@ -13,10 +11,10 @@ func TestLongSettingsAreRefused(t *testing.T) {
 		rest := `{"theme":"dark","unknown":"","displayName":"Ada"}`
 		return strings.Replace(rest, `""`, `"`+strings.Repeat("x", length-len(rest))+`"`, 1)
 	}
-	if got, err := directory.ReadSettings(strings.NewReader(settings(1 << 20))); err != nil || got.DisplayName != "Ada" {
+	if got, err := ReadSettings(strings.NewReader(settings(1 << 20))); err != nil || got.DisplayName != "Ada" {
 		t.Errorf("1 MiB: got %+v, %v", got, err)
 	}
-	if got, err := directory.ReadSettings(strings.NewReader(settings(1<<20 + 1))); err == nil {
+	if got, err := ReadSettings(strings.NewReader(settings(1<<20 + 1))); err == nil {
 		t.Errorf("1 MiB and a byte: got %+v", got)
 	}
 }
