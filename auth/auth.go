@@ -58,6 +58,9 @@ type Params struct {
 	Authorization string `header:"Authorization" encore:"sensitive"`
 }
 
+// MarshalJSON keeps the token out of the JSON that Encore makes of every request.
+func (*Params) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
+
 // Data is what the auth handler learns of a signed-in caller. Encore's traces
 // record auth data as JSON, and so without the caller's email address. Calls
 // between services carry it all: there Encore goes by the tag auth-json.
@@ -69,9 +72,8 @@ type Data struct {
 //
 //encore:authhandler
 func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, error) {
-	// Encore redacts the token here, but would record it with the headers of
-	// the endpoint's request. They are the same headers.
-	encore.CurrentRequest().Headers.Del("Authorization")
+	// Encore's trace of the endpoint would record the token with these headers.
+	delete(encore.CurrentRequest().Headers, "Authorization")
 
 	data := new(Data)
 	if err := access.Authenticate(ctx, s.authenticator, p.Authorization, &data.Caller, Log{}); err != nil {
@@ -82,9 +84,8 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 
 // Caller returns the signed-in caller of the current request: a person, unless
 // tags of the endpoint say that it takes other callers (see the package callers).
-// The error has the code Unauthenticated where nobody is signed in; in an
-// endpoint marked auth that happens only when another service calls it on
-// nobody's behalf.
+// The error has the code Unauthenticated where nobody is signed in: in an endpoint
+// marked auth, only when another service calls it on nobody's behalf.
 func Caller() (*clerkauth.Caller, error) {
 	data, ok := auth.Data().(*Data)
 	if !ok {

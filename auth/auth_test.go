@@ -5,6 +5,7 @@
 package auth
 
 import (
+	"encoding/json"
 	"log"
 	"os"
 	"testing"
@@ -79,6 +80,13 @@ func TestAuthHandler(t *testing.T) {
 				t.Errorf("got %+v", data)
 			}
 		})
+	}
+}
+
+func TestParamsAreWrittenWithoutTheToken(t *testing.T) {
+	written, err := json.Marshal(&Params{Authorization: "Bearer " + token(t, "user_ada")})
+	if err != nil || string(written) != "{}" {
+		t.Errorf("got %s, %v", written, err)
 	}
 }
 

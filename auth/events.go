@@ -7,10 +7,9 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// The endpoints below are how other services pass on what Clerk said, by a
-// webhook as a rule. Each may be called twice, late and in any order. They act
-// on this instance: others learn of a change when what they remember ends,
-// within a minute.
+// Through the endpoints below other services pass on what Clerk said, by a webhook
+// as a rule. Each may be called twice, late and in any order. They act on this
+// instance: others learn of a change within a minute, when their records end.
 
 // UserUpdated stores what Clerk said of a user, unless something newer is known.
 // A banned user is refused from the next request on.
@@ -43,9 +42,10 @@ func UserDeleted(ctx context.Context, user *Ended) error {
 	return nil
 }
 
-// SessionEnded refuses a session from the next request on.
+// SessionEnded refuses a session from the next request on. Its tags are for the
+// middleware in callers: Encore refuses a target that no endpoint of the app has.
 //
-//encore:api private
+//encore:api private tag:api_key tag:m2m_token tag:oauth_token
 func SessionEnded(ctx context.Context, session *Ended) error {
 	a, err := authenticator()
 	if err != nil {

@@ -14,19 +14,33 @@ import (
 
 	"encore.app/auth"
 	"encore.app/auth/access"
+	"encore.app/auth/clerkauth"
 )
 
-// Admit refuses every caller whose kind of token the endpoint does not take.
-//
-// It is one middleware for all endpoints: Encore refuses a target that matches no
-// endpoint, and an app need not have any with these tags.
+// AdmitMachines refuses a machine at every endpoint that does not name its kind.
 //
 //encore:middleware global target=all
-func Admit(req middleware.Request, next middleware.Next) middleware.Response {
+func AdmitMachines(req middleware.Request, next middleware.Next) middleware.Response {
 	data, ok := encoreauth.Data().(*auth.Data)
-	if !ok {
-		return next(req) // nobody is signed in: for Encore to decide
+	if ok && data.TokenType != clerkauth.SessionToken {
+		return admit(data, req, next)
 	}
+	return next(req)
+}
+
+// AdmitPeople refuses people at an endpoint that names machines only. Elsewhere
+// their requests do without Encore's look-up of the tags, which is not cheap.
+//
+//encore:middleware global target=tag:api_key,tag:m2m_token,tag:oauth_token
+func AdmitPeople(req middleware.Request, next middleware.Next) middleware.Response {
+	data, ok := encoreauth.Data().(*auth.Data)
+	if ok && data.TokenType == clerkauth.SessionToken {
+		return admit(data, req, next)
+	}
+	return next(req)
+}
+
+func admit(data *auth.Data, req middleware.Request, next middleware.Next) middleware.Response {
 	if err := access.AdmitTo(req.Data().API, &data.Caller, auth.Log{}); err != nil {
 		return middleware.Response{Err: err}
 	}

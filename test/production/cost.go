@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -83,7 +84,8 @@ func runCost(ctx context.Context, s settings) error {
 		return profileBoth(ctx, runners[:2], s.pprof)
 	}
 	for round := range s.rounds + 1 {
-		slices.Reverse(runners) // so that none always comes after the same one
+		// So that none always comes after the same one.
+		rand.Shuffle(len(runners), func(i, j int) { runners[i], runners[j] = runners[j], runners[i] })
 		for _, r := range runners {
 			requests := r.requests
 			before, err := r.cpu()
