@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -36,15 +35,19 @@ const (
 
 // runner is an app whose cost is measured.
 type runner struct {
-	place    int // in the report
 	name     string
 	requests int
 	tokens   []string
 	*instance
 	image   *image
 	started time.Duration
-	perCall []float64 // microseconds of processor time a request, by round
-	rate    []float64 // requests a second, by round
+
+	last struct { // the last round's
+		perCall float64 // microseconds of processor time a request
+		rate    float64 // requests a second
+	}
+	// By round; the ratio is perCall to the floor's of the same round.
+	perCall, rate, ratio []float64
 }
 
 // runCost measures this app, the floor and the guide's handler in turn, in one run.
@@ -72,8 +75,7 @@ func runCost(ctx context.Context, s settings) error {
 		{name: "this app", requests: costRequests, tokens: tokens},
 		{name: "guide", requests: guideRequests, tokens: tokens},
 	}
-	for i, r := range runners {
-		r.place = i
+	for _, r := range runners {
 		fmt.Printf("building %s\n", r.name)
 		if err := e.startRunner(r, s.pprof != ""); err != nil {
 			return err
@@ -83,49 +85,70 @@ func runCost(ctx context.Context, s settings) error {
 	if s.pprof != "" {
 		return profileBoth(ctx, runners[:2], s.pprof)
 	}
-	for round := range s.rounds + 1 {
-		// So that none always comes after the same one.
-		rand.Shuffle(len(runners), func(i, j int) { runners[i], runners[j] = runners[j], runners[i] })
-		for _, r := range runners {
-			requests := r.requests
-			before, err := r.cpu()
-			if err != nil {
-				return err
-			}
-			began := time.Now()
-			if err := r.ask(requests); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			elapsed := time.Since(began)
-			after, err := r.cpu()
-			if err != nil {
-				return err
-			}
-			if round > 0 { // the first warms up
-				r.perCall = append(r.perCall, float64((after-before).Microseconds())/float64(requests))
-				r.rate = append(r.rate, float64(requests)/elapsed.Seconds())
-			}
-		}
+	floor, ours, guide := runners[0], runners[1], runners[2]
+	if err := compare(floor, ours, s.rounds); err != nil {
+		return err
 	}
-	slices.SortStableFunc(runners, func(a, b *runner) int { return cmp.Compare(a.place, b.place) })
-	return e.report(runners, s.rounds)
+	if err := compare(floor, guide, max(s.rounds/10, 1)); err != nil {
+		return err
+	}
+	fmt.Printf("\nmedians of %d rounds, %d for the guide, %d connections, log level info\n", len(ours.perCall), len(guide.perCall), costConnections)
+	fmt.Printf("%-10s %18s %10s %24s %12s %10s %12s\n", "", "CPU per request", "× floor", "middle half of rounds", "requests/s", "start-up", "image")
+	for _, r := range runners {
+		r.report()
+	}
+	return e.reportMemory(ours)
 }
 
-func (e *environment) report(runners []*runner, rounds int) error {
-	floor, ours := runners[0], runners[1]
-	fmt.Printf("\nmedians of %d rounds, %d connections, log level info\n", rounds, costConnections)
-	fmt.Printf("%-10s %18s %10s %12s %10s %12s\n", "", "CPU per request", "× floor", "requests/s", "start-up", "image")
-	for _, r := range runners {
-		fmt.Printf("%-10s %15.1f µs %10.2f %12.0f %7d ms %5.0f (%2.0f) MB\n", r.name, median(r.perCall), paired(r.perCall, floor.perCall),
-			median(r.rate), r.started.Milliseconds(), float64(r.image.size())/1e6, float64(r.image.compressed)/1e6)
+// compare lets two apps serve in turn. What slows the machine down for a while
+// slows both sides of a round, so each round has a ratio of its own.
+func compare(base, other *runner, rounds int) error {
+	pair := []*runner{base, other}
+	for round := range rounds + 1 {
+		if rand.N(2) == 0 { // so that none always comes first
+			slices.Reverse(pair)
+		}
+		for _, r := range pair {
+			if err := r.measure(); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+		if round == 0 {
+			continue // it warms up
+		}
+		for _, r := range pair {
+			r.perCall = append(r.perCall, r.last.perCall)
+			r.rate = append(r.rate, r.last.rate)
+			r.ratio = append(r.ratio, r.last.perCall/base.last.perCall)
+		}
 	}
-	ratios := make([]float64, len(ours.perCall))
-	for i := range ratios {
-		ratios[i] = ours.perCall[i] / floor.perCall[i]
-	}
-	slices.Sort(ratios)
-	fmt.Printf("this app's rounds, the middle half: %.2f to %.2f × the floor\n", ratios[len(ratios)/4], ratios[len(ratios)*3/4])
+	return nil
+}
 
+// measure lets the app serve one round.
+func (r *runner) measure() error {
+	before, err := r.cpu()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := r.ask(r.requests); err != nil {
+		return err
+	}
+	r.last.rate = float64(r.requests) / time.Since(began).Seconds()
+	after, err := r.cpu()
+	r.last.perCall = float64((after - before).Microseconds()) / float64(r.requests)
+	return err
+}
+
+func (r *runner) report() {
+	fmt.Printf("%-10s %15.1f µs %10.2f %16.2f to %4.2f %12.0f %7d ms %5.0f (%2.0f) MB\n", r.name, quantile(r.perCall, 0.5),
+		quantile(r.ratio, 0.5), quantile(r.ratio, 0.25), quantile(r.ratio, 0.75), quantile(r.rate, 0.5),
+		r.started.Milliseconds(), float64(r.image.size())/1e6, float64(r.image.compressed)/1e6)
+}
+
+// reportMemory measures the app's memory before and after it met many users.
+func (e *environment) reportMemory(ours *runner) error {
 	before := ours.memory()
 	many, err := newCrowd(e.clerk, "many", manyUsers)
 	if err != nil {
@@ -295,21 +318,8 @@ func profileBoth(ctx context.Context, runners []*runner, prefix string) error {
 	return nil
 }
 
-func median(values []float64) float64 {
+// quantile is the value that the given part of the values does not exceed.
+func quantile(values []float64, part float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 0 {
-		return (sorted[middle-1] + sorted[middle]) / 2
-	}
-	return sorted[middle]
-}
-
-// paired is the median of the rounds' own ratios: what slows the machine down
-// for a while slows both sides of one round.
-func paired(values, base []float64) float64 {
-	ratios := make([]float64, len(values))
-	for i := range values {
-		ratios[i] = values[i] / base[i]
-	}
-	return median(ratios)
+	return sorted[int(part*float64(len(sorted)-1))]
 }
