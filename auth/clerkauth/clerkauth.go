@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -208,7 +209,7 @@ func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, to
 	if !a.keys.failing() {
 		until = time.Time{} // no wait was in vain
 	}
-	return a.findUser(ctx, until, caller, v.validity.issuedAt)
+	return a.findUser(ctx, until, caller, v.validity.issuedAt, &v.user)
 }
 
 // authenticateSecret authenticates with a token that Clerk alone can verify.
@@ -222,16 +223,16 @@ func (a *Authenticator) authenticateSecret(ctx context.Context, until time.Time,
 	}
 	record.caller.copyTo(caller)
 	// Nobody knows when an API key was used to prove who its user is.
-	return a.findUser(ctx, until, caller, time.Time{})
+	return a.findUser(ctx, until, caller, time.Time{}, &record.user)
 }
 
 // findUser adds what Clerk has of the user to the caller, if there is a user. A
 // user who must not come in is an error.
-func (a *Authenticator) findUser(ctx context.Context, until time.Time, caller *Caller, issuedAt time.Time) error {
+func (a *Authenticator) findUser(ctx context.Context, until time.Time, caller *Caller, issuedAt time.Time, last *atomic.Pointer[userEntry]) error {
 	if caller.UserID == "" {
 		return nil
 	}
-	user, err := a.users.find(ctx, until, caller.UserID, issuedAt)
+	user, err := a.users.find(ctx, until, caller.UserID, issuedAt, last)
 	if err != nil {
 		return err
 	}

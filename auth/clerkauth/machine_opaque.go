@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -43,7 +44,8 @@ type secretHash [sha256.Size]byte
 // machineRecord is what Clerk said of a secret that is good.
 type machineRecord struct {
 	caller    Caller
-	checkedAt time.Time // when Clerk was asked
+	checkedAt time.Time                 // when Clerk was asked
+	user      atomic.Pointer[userEntry] // see users.find
 }
 
 // machines remembers what Clerk said of API keys and of opaque M2M and OAuth
@@ -155,7 +157,7 @@ func (m *machines) fly(ctx context.Context, kind TokenType, hash secretHash, sec
 		caller, err := guarded(func() (Caller, error) {
 			return m.verify(context.WithoutCancel(ctx), kind, secret, owner)
 		})
-		m.land(hash, f, record, &machineRecord{caller, checkedAt}, err)
+		m.land(hash, f, record, &machineRecord{caller: caller, checkedAt: checkedAt}, err)
 	}()
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2/jwt"
@@ -44,6 +45,7 @@ type verifiedToken struct {
 	key      *publicKey
 	keyID    string
 	validity validity
+	user     atomic.Pointer[userEntry] // see users.find
 }
 
 // validity is when a token counts. Absent dates are zero times.

@@ -42,6 +42,7 @@ type userRecord struct {
 type userEntry struct {
 	userRecord
 	refreshAt atomic.Int64 // no refresh before then, in nanoseconds since 1970
+	removed   atomic.Bool  // from the cache, which may hold a newer entry
 }
 
 // users remembers Clerk users: fresh for maxAge, then refreshed in the
@@ -62,8 +63,9 @@ func newUsers(b *Backend, o Options) *users {
 	u.cache = newCache(o.Now, otter.Options[string, *userEntry]{
 		MaximumSize: maxUsers,
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *userEntry]) time.Duration {
-			return max(u.lifetime(&e.Value.userRecord), 1)
+			return max(u.lifetime(&e.Value.userRecord, u.now()), 1)
 		}),
+		OnAtomicDeletion: func(e otter.DeletionEvent[string, *userEntry]) { e.Value.removed.Store(true) },
 	})
 	u.loader.put = u.put
 	return u
@@ -71,29 +73,44 @@ func newUsers(b *Backend, o Options) *users {
 
 // lifetime is for how much longer a record serves. A refusal is never
 // stretched, because a ban can be lifted.
-func (u *users) lifetime(r *userRecord) time.Duration {
+func (u *users) lifetime(r *userRecord, now time.Time) time.Duration {
 	lifetime := u.maxAge
 	if r.refusal == "" {
 		lifetime += u.staleIfError
 	}
-	return lifetime - u.now().Sub(r.checkedAt)
+	return lifetime - now.Sub(r.checkedAt)
 }
 
 // find returns a user who may come in. It waits for Clerk only when nothing is
-// known of the user, or when the token was issued after what is known.
-func (u *users) find(ctx context.Context, until time.Time, id string, issuedAt time.Time) (*userRecord, error) {
-	entry, known := u.cache.GetIfPresent(id)
-	if !known || entry.refusal != "" && issuedAt.After(entry.answers) {
+// known of the user, or when the token was issued after what is known. The entry
+// that the same token found last is kept in last.
+func (u *users) find(ctx context.Context, until time.Time, id string, issuedAt time.Time, last *atomic.Pointer[userEntry]) (*userRecord, error) {
+	now := u.now()
+	entry := u.entry(id, last, now)
+	if entry == nil || entry.refusal != "" && issuedAt.After(entry.answers) {
 		return u.load(ctx, until, id, issuedAt, entry)
 	}
 	if entry.refusal != "" {
 		return nil, refuse(entry.refusal)
 	}
-	if now := u.now(); now.Sub(entry.checkedAt) >= u.maxAge {
+	if now.Sub(entry.checkedAt) >= u.maxAge {
 		u.counts.add(CountStale, "user", 1)
 		u.refresh(id, entry, now)
 	}
 	return &entry.userRecord, nil
+}
+
+// entry returns what is known of a user, or nil. It asks the cache when a token
+// is used for the first time and when a record was replaced, about once a minute
+// for an active user: so the cache, when it is full, keeps those who come often
+// rather than those who send much.
+func (u *users) entry(id string, last *atomic.Pointer[userEntry], now time.Time) *userEntry {
+	if entry := last.Load(); entry != nil && !entry.removed.Load() && u.lifetime(&entry.userRecord, now) > 0 {
+		return entry
+	}
+	entry, _ := u.cache.GetIfPresent(id)
+	last.Store(entry)
+	return entry
 }
 
 // load loads a user of whom no more is known than the entry, which may be nil.
@@ -141,7 +158,7 @@ func (u *users) put(id string, record userRecord) userRecord {
 				kept.answers = record.answers
 			}
 		}
-		if u.lifetime(&kept) <= 0 {
+		if u.lifetime(&kept, u.now()) <= 0 {
 			return nil, otter.InvalidateOp
 		}
 		return &userEntry{userRecord: kept}, otter.WriteOp

@@ -2,6 +2,7 @@ package clerkauth_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -340,5 +341,52 @@ func TestNothingIsRemembered(t *testing.T) {
 	}
 	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
 	_, err := f.authenticate(t, "user_ada")
+	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
+}
+
+// A token that was used before must not keep the user that it found then.
+func TestAUsedTokenSeesWhatIsNewOfItsUser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	token := f.token(t, "user_ada")
+	if _, err := f.authenticator.Authenticate(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel()
+	for range 4 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = f.authenticator.Authenticate(ctx, token)
+			}
+		})
+	}
+	changedAt := f.clock.Now()
+	for i := range 500 {
+		changedAt = changedAt.Add(time.Millisecond)
+		want := fmt.Sprintf("ada+%d@example.com", i)
+		banned := i%5 == 4
+		f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_ada", PrimaryEmail: want, Banned: banned, UpdatedAt: changedAt})
+		caller, err := f.authenticator.Authenticate(t.Context(), token)
+		if banned && err == nil || !banned && (err != nil || caller.Email != want) {
+			t.Fatalf("after change %d (banned: %t): got %q, %v", i, banned, caller.Email, err)
+		}
+	}
+}
+
+func TestAUsedTokenDoesNotServeAnOldUserForLonger(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(o *clerkauth.Options) { o.UserMaxAge, o.UserStaleIfError = 10*time.Second, -1 })
+	token := f.token(t, "user_ada")
+	for range 2 {
+		if _, err := f.authenticator.Authenticate(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
+	f.clock.Advance(10 * time.Second)
+	_, err := f.authenticator.Authenticate(t.Context(), token)
 	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 }
