@@ -36,7 +36,7 @@ type settings struct {
 func main() {
 	var s settings
 	flag.BoolVar(&s.cost, "cost", false, "measure what a request costs, instead of the scenes")
-	flag.IntVar(&s.rounds, "rounds", 151, "with -cost: how many rounds")
+	flag.IntVar(&s.rounds, "rounds", 150, "with -cost: how many rounds")
 	flag.StringVar(&s.pprof, "pprof", "", "with -cost: write processor profiles of the floor and this app to files with this prefix, and measure nothing")
 	flag.BoolVar(&s.alone, "alone", false, "stop after what a single instance shows")
 	flag.DurationVar(&s.outage, "outage", 15*time.Second, "how long Clerk is gone in scene c; below 5m the durations of auth/config.cue shrink as much")
