@@ -58,7 +58,7 @@ type Params struct {
 	Authorization string `header:"Authorization" encore:"sensitive"`
 }
 
-// MarshalJSON keeps the token out of the JSON that Encore makes of every request.
+// MarshalJSON keeps the token out of traces. Under encore run, sensitive does not.
 func (*Params) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
 
 // Data is what the auth handler learns of a signed-in caller. Encore's traces
