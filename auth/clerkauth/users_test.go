@@ -390,3 +390,41 @@ func TestAUsedTokenDoesNotServeAnOldUserForLonger(t *testing.T) {
 	_, err := f.authenticator.Authenticate(t.Context(), token)
 	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 }
+
+// More users than are remembered come once each, all within the time for which
+// Clerk may be gone. Those who come every minute must not pay for that.
+func TestActiveUsersStayRememberedAmongMany(t *testing.T) {
+	t.Parallel()
+	const active, minutes, others = 50, 10, 60_000
+	f := newFixture(t)
+	users := make([]string, active)
+	for i := range users {
+		users[i] = f.newUser(t)
+	}
+	visit := func() (failed int) {
+		for _, user := range users {
+			token := f.token(t, user)
+			for range 3 {
+				if _, err := f.authenticator.Authenticate(t.Context(), token); err != nil {
+					failed++
+				}
+			}
+		}
+		return failed
+	}
+	for minute := range minutes {
+		if failed := visit(); failed > 0 {
+			t.Fatalf("minute %d: %d requests failed", minute, failed)
+		}
+		for i := range others / minutes {
+			f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_other%d_%d", minute, i), UpdatedAt: f.clock.Now()})
+		}
+		f.clock.Advance(time.Minute)
+	}
+	down := fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500}
+	f.clerk.SetFault(userRoute, down)
+	f.clerk.SetFault(usersRoute, down)
+	if failed := visit(); failed > 0 {
+		t.Errorf("while Clerk is down, %d of %d requests of active users failed", failed, 3*active)
+	}
+}
