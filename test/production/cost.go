@@ -36,12 +36,13 @@ const (
 
 // runner is an app whose cost is measured.
 type runner struct {
-	name     string
-	requests int
-	tokens   []string
-	*instance
-	image   *image
-	started time.Duration
+	name      string
+	requests  int
+	tokens    []string
+	image     *image
+	env       []string
+	*instance               // nil before the first start
+	started   time.Duration // how long the last start took
 
 	last struct { // the last round's
 		perCall float64 // microseconds of processor time a request
@@ -78,10 +79,10 @@ func runCost(ctx context.Context, s settings) error {
 	}
 	for _, r := range runners {
 		fmt.Printf("building %s\n", r.name)
-		if err := e.startRunner(r, s.pprof != ""); err != nil {
+		if err := e.buildRunner(r, s.pprof != ""); err != nil {
 			return err
 		}
-		defer r.kill()
+		defer r.stop()
 	}
 	if s.pprof != "" {
 		return profileBoth(ctx, runners[:2], s.pprof)
@@ -89,12 +90,15 @@ func runCost(ctx context.Context, s settings) error {
 	floor, ours, guide := runners[0], runners[1], runners[2]
 	for range costStarts {
 		// Where its memory happens to lie makes a process some percent faster or slower.
-		if err := errors.Join(floor.restart(ctx), ours.restart(ctx)); err != nil {
+		if err := errors.Join(floor.start(ctx), ours.start(ctx)); err != nil {
 			return err
 		}
 		if err := compare(floor, ours, max(s.rounds/costStarts, 1)); err != nil {
 			return err
 		}
+	}
+	if err := guide.start(ctx); err != nil {
+		return err
 	}
 	if err := compare(floor, guide, max(s.rounds/10, 1)); err != nil {
 		return err
@@ -184,8 +188,8 @@ func (e *environment) reportMemory(ours *runner) error {
 	return nil
 }
 
-// startRunner builds and starts the app.
-func (e *environment) startRunner(r *runner, pprof bool) error {
+// buildRunner builds the app's image.
+func (e *environment) buildRunner(r *runner, pprof bool) error {
 	folder := filepath.Join(e.folder, "src-"+r.name)
 	if err := copyApp(e.ctx, folder); err != nil {
 		return err
@@ -205,27 +209,31 @@ func (e *environment) startRunner(r *runner, pprof bool) error {
 	if r.image, err = e.images.build(folder, "deploy/infra.json", tag); err != nil {
 		return err
 	}
+	r.env = append(e.env(), "PPROF_ADDRESS="+pprofAddress)
+	if tag == "floor" {
+		r.env = append(r.env, "CLERK_SECRET_KEY=Bearer "+r.tokens[0])
+	}
+	return nil
+}
+
+// start starts the app, anew if it runs.
+func (r *runner) start(ctx context.Context) error {
+	r.stop()
 	address, err := freeAddress()
 	if err != nil {
 		return err
 	}
-	env := append(e.env(), "PPROF_ADDRESS="+pprofAddress)
-	if tag == "floor" {
-		env = append(env, "CLERK_SECRET_KEY=Bearer "+r.tokens[0])
-	}
 	began := time.Now()
-	r.instance, err = r.image.startHealthy(e.ctx, address, env...)
+	r.instance, err = r.image.startHealthy(ctx, address, r.env...)
 	r.started = time.Since(began)
 	return err
 }
 
-// restart starts the app anew where it was.
-func (r *runner) restart(ctx context.Context) (err error) {
-	r.kill()
-	began := time.Now()
-	r.instance, err = r.image.startHealthy(ctx, r.address, r.command.Env...)
-	r.started = time.Since(began)
-	return err
+// stop ends the app, if it runs.
+func (r *runner) stop() {
+	if r.instance != nil {
+		r.kill()
+	}
 }
 
 // exchange leaves of the copied app its module and encore.app, and puts another
@@ -303,14 +311,11 @@ func (r *runner) askOver(first, requests int) error {
 
 const pprofAddress = "127.0.0.1:6061"
 
-// profileBoth writes each binary's processor profile to prefix-NAME.pprof. Both
-// run, so one waits for the other's address: only the last one started has it.
+// profileBoth writes each binary's processor profile to prefix-N.pprof. One runs
+// at a time, since both serve their profile at the same address.
 func profileBoth(ctx context.Context, runners []*runner, prefix string) error {
-	for _, r := range runners {
-		r.kill()
-	}
 	for i, r := range runners {
-		if err := r.restart(ctx); err != nil {
+		if err := r.start(ctx); err != nil {
 			return err
 		}
 		done := make(chan error, 1)
@@ -327,7 +332,7 @@ func profileBoth(ctx context.Context, runners []*runner, prefix string) error {
 		if err := errors.Join(err, file.Close(), response.Body.Close(), <-done); err != nil {
 			return err
 		}
-		r.kill()
+		r.stop()
 	}
 	return nil
 }
