@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,23 @@ func Get(ctx context.Context) (*Note, error) {
 //encore:api auth method=GET path=/notes/count
 func Count(ctx context.Context) error { return nil }
 `,
+}
+
+// The app gets the versions that this repository is tested with.
+func TestTheVersionsAreThoseOfGoMod(t *testing.T) {
+	required, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := regexp.MustCompile(`\S+@v\S+`).FindAllString(commands(t, "../../README.md"), -1)
+	if len(versions) == 0 {
+		t.Fatal("the README names no version")
+	}
+	for _, version := range versions {
+		if !strings.Contains(string(required), "\t"+strings.Replace(version, "@", " ", 1)+"\n") {
+			t.Errorf("README: %s is not in go.mod", version)
+		}
+	}
 }
 
 func TestTheFoldersStandAloneInAnotherApp(t *testing.T) {
