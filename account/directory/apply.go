@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"encore.dev/beta/errs"
 	"github.com/jackc/pgx/v5"
 
 	"encore.app/webhooks/clerkevent"
@@ -28,8 +27,8 @@ func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
 	err := s.use(ctx, writeTimeout, func(ctx context.Context) error {
 		return s.transact(ctx, func(tx pgx.Tx) error { return apply(ctx, tx, e) })
 	})
-	if forClient, ok := err.(*errs.Error); ok {
-		return errors.New(forClient.Message) // its own methods need Encore's runtime
+	if e, ok := forClient(err); ok {
+		return errors.New(e.Message) // callers without Encore's runtime log it
 	}
 	return err
 }

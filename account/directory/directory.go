@@ -114,10 +114,10 @@ func (s *Store) use(ctx context.Context, timeout time.Duration, work func(contex
 
 // answer returns the client's error for one of the database.
 func (s *Store) answer(ctx context.Context, err error) error {
-	switch {
-	case err == nil, isForClient(err):
+	if _, ok := forClient(err); ok || err == nil {
 		return err
-	case errors.Is(ctx.Err(), context.Canceled):
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
 	}
 	var refused *pgconn.PgError
@@ -128,11 +128,13 @@ func (s *Store) answer(ctx context.Context, err error) error {
 	return &errs.Error{Code: errs.Unavailable, Message: "the database is unavailable, try again shortly"}
 }
 
-// isForClient does not use errors.As, which would call methods of [errs.Error]
-// that need Encore's runtime.
-func isForClient(err error) bool {
-	_, ok := err.(*errs.Error)
-	return ok
+// forClient returns err as the error for the client, where it is one. Without
+// Encore's runtime the methods of [errs.Error] panic, and errors.Is, errors.As to
+// another type, fmt and slog call them. Code of this package calls forClient
+// first, and never wraps such an error.
+func forClient(err error) (*errs.Error, bool) {
+	e, ok := err.(*errs.Error)
+	return e, ok
 }
 
 // reason describes an error of the database in words that hold no value of a
@@ -159,7 +161,7 @@ func (s *Store) transact(ctx context.Context, work func(pgx.Tx) error) error {
 	for range maxAttempts {
 		err = pgx.BeginFunc(ctx, s.pool, work)
 		var refused *pgconn.PgError
-		if err == nil || isForClient(err) || !errors.As(err, &refused) || refused.Code != "40P01" {
+		if _, ok := forClient(err); ok || !errors.As(err, &refused) || refused.Code != "40P01" {
 			return err
 		}
 	}

@@ -201,7 +201,7 @@ func (h *history) firstRequest(ctx context.Context) {
 	caller := &clerkauth.Caller{UserID: id, Email: m.userOf[id].PrimaryEmail}
 	h.try(func() error {
 		_, err := h.s.Account(ctx, caller)
-		if err != nil && isForClient(err) && codeOf(err) == codeOf(errDeleted()) {
+		if codeOf(err) == codeOf(errDeleted()) {
 			err = nil
 		}
 		return err

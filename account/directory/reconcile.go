@@ -117,7 +117,7 @@ func (s *Store) reconcile(ctx context.Context, lists clerkLists, dryRun bool, pa
 
 func (s *Store) answerReconcile(ctx context.Context, err error) error {
 	var ofClerk *clerkauth.Error
-	if isForClient(err) || !errors.As(err, &ofClerk) {
+	if _, ok := forClient(err); ok || !errors.As(err, &ofClerk) {
 		return s.answer(ctx, err)
 	}
 	switch ofClerk.Kind {
@@ -249,7 +249,7 @@ func (r *reconciliation) save(ctx context.Context, next place, last bool, work f
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, errDryRun) {
+	if err != nil && err != errDryRun {
 		return err
 	}
 	r.progress = after

@@ -185,6 +185,35 @@ func TestOneReconciliationAtATime(t *testing.T) {
 	}
 }
 
+// TestLockIsLost ends the connection that holds the lock in the middle of a
+// reconciliation, and another process goes on.
+func TestLockIsLost(t *testing.T) {
+	s, _ := newStore(t, nil)
+	m := newModel(rand.New(rand.NewPCG(1, 1)))
+	m.change()
+	m.between = func() {
+		m.between = func() {}
+		loseLock(t, s)
+		must[*Report](t)(s.reconcile(t.Context(), m, false, usualPace))
+	}
+	if _, err := s.reconcile(t.Context(), m, false, usualPace); codeOf(err) != errs.Aborted {
+		t.Error(codeOf(err))
+	}
+}
+
+// loseLock ends the connection that holds the lock of a reconciliation.
+func loseLock(t testing.TB, s *Store) {
+	t.Helper()
+	var ended bool
+	err := s.pool.QueryRow(t.Context(), `
+		SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND (classid::bigint << 32 | objid::bigint) = $1`, reconcileLock).Scan(&ended)
+	if err != nil || !ended {
+		t.Fatal(ended, err)
+	}
+}
+
 // TestFirstSynchronization takes over ACCOUNT_SCALE users (5,000 without it) at
 // Clerk's rate limit for production.
 func TestFirstSynchronization(t *testing.T) {
