@@ -12,7 +12,7 @@
 // tokens what the instance's does, and is the one that creates them. For machine
 // tokens the "/v1" may be left out, as Clerk's JavaScript SDK does. Its requests
 // are counted; they can be limited, delayed and broken, by the methods of
-// [faulty.Server].
+// [faulty.Server]. Organizations can be switched off, as in a new instance.
 //
 // # Frontend API
 //

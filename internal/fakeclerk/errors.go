@@ -60,7 +60,8 @@ var (
 	ErrMembershipExists    error = newError(http.StatusBadRequest, "already_a_member_in_organization", "User is already a member of the organization")
 	ErrLastAdmin           error = newError(http.StatusBadRequest, "organization_minimum_permissions_needed",
 		"There has to be at least one organization member with the minimum required permissions")
-	ErrUnknownToken error = errNotFound("No token was found.")
+	ErrOrganizationsDisabled error = newError(http.StatusForbidden, "organization_not_enabled_in_instance", "The organizations feature is not enabled for this instance. You can enable it at https://dashboard.clerk.com.")
+	ErrUnknownToken          error = errNotFound("No token was found.")
 )
 
 func newError(status int, code, message string) *apiError {

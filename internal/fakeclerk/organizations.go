@@ -37,6 +37,25 @@ type Membership struct {
 
 type memberKey struct{ organizationID, userID string }
 
+// SetOrganizationsEnabled switches organizations on or off. While they are off,
+// the Backend API refuses every request about them, and keeps what there is.
+func (s *Server) SetOrganizationsEnabled(enabled bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noOrganizations = !enabled
+}
+
+// ofOrganizations makes the handler of a route that is there while organizations
+// are switched on.
+func (s *Server) ofOrganizations(answer handler) handler {
+	return func(r *http.Request) (any, error) {
+		if s.noOrganizations {
+			return nil, ErrOrganizationsDisabled
+		}
+		return answer(r)
+	}
+}
+
 // organization finds an organization by id or slug.
 func (s *Server) organization(idOrSlug string) (*Organization, error) {
 	if o, ok := s.organizations.byKey[idOrSlug]; ok {

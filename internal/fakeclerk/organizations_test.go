@@ -15,6 +15,40 @@ import (
 	"encore.app/internal/fakeclerk"
 )
 
+func TestOrganizationsAreSwitchedOff(t *testing.T) {
+	s := start(t, fakeclerk.Options{NoOrganizations: true})
+	expect := func(status int) {
+		t.Helper()
+		for _, route := range []string{
+			"GET /v1/organizations", "GET /v1/organizations/analytical", "GET /v1/organization_memberships",
+			"GET /v1/organizations/org_analytical/memberships", "GET /v1/users/user_ada/organization_memberships",
+		} {
+			got := call(t, s, route, "")
+			if got.status != status || status == http.StatusForbidden && got.errorCode() != "organization_not_enabled_in_instance" {
+				t.Errorf("%s: %d %s", route, got.status, got.body)
+			}
+		}
+		if got := call(t, s, "GET /v1/users", ""); got.status != http.StatusOK {
+			t.Errorf("users: %d %s", got.status, got.body)
+		}
+	}
+	expect(http.StatusForbidden)
+	call(t, s, "PUT /fakeclerk/organizations", `{"enabled": true}`)
+	expect(http.StatusOK)
+	s.SetOrganizationsEnabled(false)
+	expect(http.StatusForbidden)
+}
+
+func TestInstance(t *testing.T) {
+	for key, environment := range map[string]string{"sk_test_x": "development", "sk_live_x": "production"} {
+		s := start(t, fakeclerk.Options{InstanceID: "ins_1", SecretKey: key})
+		got := call(t, s, "GET /v1/instance", "")
+		if got.json["id"] != "ins_1" || got.json["environment_type"] != environment {
+			t.Errorf("%s", got.body)
+		}
+	}
+}
+
 func TestClerkSDKReadsAndChangesOrganizations(t *testing.T) {
 	s := start(t, fakeclerk.Options{})
 	organizations := organization.NewClient(sdkConfig(s))

@@ -44,6 +44,7 @@ func (s *Server) routes() []route {
 	}
 	return []route{
 		{"GET /v1/jwks", "", s.getJWKS},
+		{"GET /v1/instance", "", s.getInstance},
 
 		{"GET /v1/users", "user_id, email_address, username, external_id, query, banned", s.listUsers},
 		{"POST /v1/users", "", with(s.createUser)},
@@ -53,21 +54,21 @@ func (s *Server) routes() []route {
 		{"DELETE /v1/users/{id}", "", byID(s.removeUser)},
 		{"POST /v1/users/{id}/ban", "", byID(s.ban)},
 		{"POST /v1/users/{id}/unban", "", byID(s.unban)},
-		{"GET /v1/users/{id}/organization_memberships", "role, user_id", s.listUserMemberships},
+		{"GET /v1/users/{id}/organization_memberships", "role, user_id", s.ofOrganizations(s.listUserMemberships)},
 
 		{"POST /v1/sessions", "", with(s.createSession)},
 		{"GET /v1/sessions/{id}", "", byID(s.sessions.find)},
 		{"POST /v1/sessions/{id}/revoke", "", byID(func(id string) (*Session, error) { return s.changeSession(id, SessionRevoked) })},
 		{"POST /v1/sessions/{id}/tokens", "", s.createToken},
 
-		{"GET /v1/organizations", "organization_id, user_id, query", s.listOrganizations},
-		{"POST /v1/organizations", "", with(s.createOrganization)},
-		{"GET /v1/organizations/{id}", "", byID(s.organization)},
-		{"GET /v1/organizations/{id}/memberships", "role, user_id", s.listMemberships},
-		{"GET /v1/organization_memberships", "role, user_id", func(r *http.Request) (any, error) { return membershipPage(r, s.memberships.rows) }},
-		{"POST /v1/organizations/{id}/memberships", "", with(s.createMembership)},
-		{"PATCH /v1/organizations/{id}/memberships/{user_id}", "", with(s.updateMembership)},
-		{"DELETE /v1/organizations/{id}/memberships/{user_id}", "", s.deleteMembership},
+		{"GET /v1/organizations", "organization_id, user_id, query", s.ofOrganizations(s.listOrganizations)},
+		{"POST /v1/organizations", "", s.ofOrganizations(with(s.createOrganization))},
+		{"GET /v1/organizations/{id}", "", s.ofOrganizations(byID(s.organization))},
+		{"GET /v1/organizations/{id}/memberships", "role, user_id", s.ofOrganizations(s.listMemberships)},
+		{"GET /v1/organization_memberships", "role, user_id", s.ofOrganizations(func(r *http.Request) (any, error) { return membershipPage(r, s.memberships.rows) })},
+		{"POST /v1/organizations/{id}/memberships", "", s.ofOrganizations(with(s.createMembership))},
+		{"PATCH /v1/organizations/{id}/memberships/{user_id}", "", s.ofOrganizations(with(s.updateMembership))},
+		{"DELETE /v1/organizations/{id}/memberships/{user_id}", "", s.ofOrganizations(s.deleteMembership)},
 
 		{"GET /v1/api_keys", "subject, include_invalid", s.listAPIKeys},
 		{"POST /v1/api_keys", "", with(s.createAPIKey)},
@@ -106,6 +107,7 @@ func (s *Server) routes() []route {
 		{"DELETE /fakeclerk/requests", "", set(func(struct{}) { s.ResetRequests() })},
 		{"POST /fakeclerk/keys/rotate", `{"kid"}`, withControl(s.rotateKey)},
 		{"DELETE /fakeclerk/keys/{kid}", "", s.deleteKey},
+		{"PUT /fakeclerk/organizations", `{"enabled"}`, set(func(p struct{ Enabled bool }) { s.noOrganizations = !p.Enabled })},
 		{"PUT /fakeclerk/rate_limit", `{"requests", "window"}`, set(s.SetRateLimit)},
 		{"PUT /fakeclerk/latency", `{"latency"}`, set(func(p struct{ Latency time.Duration }) { s.SetLatency(p.Latency) })},
 		{"PUT /fakeclerk/clock", `{"offset"} of iat, nbf and exp of the tokens signed from now on`, set(func(p struct{ Offset time.Duration }) { s.clockOffset = p.Offset })},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,8 +23,10 @@ type Options struct {
 	Addr string
 	// SigningKey signs the first tokens. Default: a fresh 2048-bit key.
 	SigningKey *rsa.PrivateKey
-	// KeyID is the id (kid) of SigningKey. Clerk uses the instance id. Default
-	// "ins_fakeclerk".
+	// InstanceID is the id of this Clerk instance, in GET /v1/instance and in
+	// every webhook. Default "ins_fakeclerk".
+	InstanceID string
+	// KeyID is the id (kid) of SigningKey. Default: InstanceID, as Clerk does.
 	KeyID string
 	// Issuer is the iss claim: Clerk's Frontend API URL. Default
 	// "https://fakeclerk.clerk.accounts.dev".
@@ -33,6 +36,9 @@ type Options struct {
 	// TokenLifetime is the time from a token's iat to its exp, in whole seconds.
 	// Default 60 s, as Clerk's.
 	TokenLifetime time.Duration
+	// NoOrganizations switches organizations off, as
+	// [Server.SetOrganizationsEnabled] does later.
+	NoOrganizations bool
 	// Now is the clock of tokens, timestamps and the rate limit. Default
 	// [time.Now].
 	Now func() time.Time
@@ -53,7 +59,8 @@ type Options struct {
 // withDefaults returns the options with every unset field filled in.
 func (o Options) withDefaults() Options {
 	o.Addr = cmp.Or(o.Addr, "127.0.0.1:0")
-	o.KeyID = cmp.Or(o.KeyID, "ins_fakeclerk")
+	o.InstanceID = cmp.Or(o.InstanceID, "ins_fakeclerk")
+	o.KeyID = cmp.Or(o.KeyID, o.InstanceID)
 	o.Issuer = cmp.Or(o.Issuer, "https://"+frontendHost)
 	o.SecretKey = cmp.Or(o.SecretKey, "sk_test_fakeclerk")
 	o.TokenLifetime = cmp.Or(o.TokenLifetime, time.Minute)
@@ -97,6 +104,8 @@ type Server struct {
 
 	pageOrigins []string
 	clockOffset time.Duration // of token times
+
+	noOrganizations bool
 }
 
 // Start listens on a loopback address and serves until [Server.Close]. An
@@ -127,6 +136,8 @@ func newServer(options Options) (*Server, error) {
 		clients:       make(map[string]*browserClient),
 		tickets:       make(map[string]string),
 		pageOrigins:   []string{DefaultAuthorizedParty, "http://127.0.0.1:3001"},
+
+		noOrganizations: options.NoOrganizations,
 	}
 	s.keys.add(options.KeyID, options.SigningKey)
 	if err := s.seed(); err != nil {
@@ -154,6 +165,15 @@ func (s *Server) SecretKey() string { return s.options.SecretKey }
 
 // Issuer is the iss claim of every token.
 func (s *Server) Issuer() string { return s.options.Issuer }
+
+// getInstance answers GET /v1/instance.
+func (s *Server) getInstance(*http.Request) (any, error) {
+	environment := "development"
+	if strings.HasPrefix(s.options.SecretKey, "sk_live_") {
+		environment = "production"
+	}
+	return object{"object": "instance", "id": s.options.InstanceID, "environment_type": environment, "allowed_origins": nil}, nil
+}
 
 // Close stops listening, ends every connection, hung requests included, gives up
 // the webhooks that are not delivered, and waits for all goroutines.

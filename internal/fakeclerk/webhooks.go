@@ -23,7 +23,7 @@ func (s *Server) SendWebhook(eventType string, data any) (string, error) {
 		"object":           "event",
 		"type":             eventType,
 		"timestamp":        s.now().UnixMilli(),
-		"instance_id":      s.options.KeyID,
+		"instance_id":      s.options.InstanceID,
 		"data":             data,
 		"event_attributes": object{"http_request": object{"client_ip": "", "user_agent": ""}},
 	})

@@ -52,6 +52,9 @@ type Event struct {
 	// to: the ordering attribute for those who publish events on a topic. Svix
 	// repeats later what did not arrive at first, so only At tells the order.
 	Subject string `pubsub-attr:"subject"`
+	// InstanceID is the Clerk instance that sent the event, ins_…. It is "" in a
+	// webhook that does not say so.
+	InstanceID string
 
 	User         *User         `json:",omitempty"`
 	Session      *Session      `json:",omitempty"`
@@ -165,9 +168,10 @@ var errMalformed = errors.New("not in the shape of Clerk's events")
 // (https://clerk.com/docs/guides/development/webhooks/overview#payload-structure).
 func parse(id string, body []byte) (*Event, error) {
 	var envelope struct {
-		Type      Type            `json:"type"`
-		Timestamp int64           `json:"timestamp"` // milliseconds since 1970
-		Data      json.RawMessage `json:"data"`
+		Type       Type            `json:"type"`
+		Timestamp  int64           `json:"timestamp"` // milliseconds since 1970
+		InstanceID string          `json:"instance_id"`
+		Data       json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(body, &envelope); err != nil || envelope.Type == "" {
 		return nil, errMalformed
@@ -176,7 +180,7 @@ func parse(id string, body []byte) (*Event, error) {
 	if !known {
 		return nil, nil
 	}
-	e := &Event{ID: id, Type: envelope.Type, At: milliseconds(envelope.Timestamp)}
+	e := &Event{ID: id, Type: envelope.Type, At: milliseconds(envelope.Timestamp), InstanceID: envelope.InstanceID}
 	if err := read(e, envelope.Data); err != nil || e.Subject == "" || e.At.IsZero() {
 		return nil, errMalformed
 	}

@@ -213,7 +213,7 @@ func TestEventsAreTyped(t *testing.T) {
 		t.Run(string(test.eventType), func(t *testing.T) {
 			test.change()
 			e := next(t, r.handled)
-			if e.Type != test.eventType || e.Subject != test.subject || !strings.HasPrefix(e.ID, "msg_") || time.Since(e.At).Abs() > time.Minute {
+			if e.Type != test.eventType || e.Subject != test.subject || !strings.HasPrefix(e.ID, "msg_") || time.Since(e.At).Abs() > time.Minute || e.InstanceID != "ins_fakeclerk" {
 				t.Errorf("%+v", e)
 			}
 			if e.User != nil {
