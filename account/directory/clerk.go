@@ -40,9 +40,9 @@ type clerkLists interface {
 // surprise in another field does no harm.
 type clerkAPI struct{ backend clerk.Backend }
 
-type milliseconds int64
+type date int64
 
-func (m milliseconds) time() time.Time { return time.UnixMilli(int64(m)).UTC() }
+func (d date) time() time.Time { return clerkauth.UnixTime(int64(d)) }
 
 type userJSON struct {
 	ID                    string `json:"id"`
@@ -54,13 +54,13 @@ type userJSON struct {
 			Status string `json:"status"`
 		} `json:"verification"`
 	} `json:"email_addresses"`
-	Username   string       `json:"username"`
-	FirstName  string       `json:"first_name"`
-	LastName   string       `json:"last_name"`
-	ExternalID string       `json:"external_id"`
-	Banned     bool         `json:"banned"`
-	CreatedAt  milliseconds `json:"created_at"`
-	UpdatedAt  milliseconds `json:"updated_at"`
+	Username   string `json:"username"`
+	FirstName  string `json:"first_name"`
+	LastName   string `json:"last_name"`
+	ExternalID string `json:"external_id"`
+	Banned     bool   `json:"banned"`
+	CreatedAt  date   `json:"created_at"`
+	UpdatedAt  date   `json:"updated_at"`
 }
 
 func (u *userJSON) record() userRecord {
@@ -79,11 +79,11 @@ func (u *userJSON) record() userRecord {
 }
 
 type organizationJSON struct {
-	ID        string       `json:"id"`
-	Name      string       `json:"name"`
-	Slug      string       `json:"slug"`
-	CreatedAt milliseconds `json:"created_at"`
-	UpdatedAt milliseconds `json:"updated_at"`
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Slug      string `json:"slug"`
+	CreatedAt date   `json:"created_at"`
+	UpdatedAt date   `json:"updated_at"`
 }
 
 func (o *organizationJSON) record() organizationRecord {
@@ -100,8 +100,8 @@ type membershipJSON struct {
 	PublicUserData struct {
 		UserID string `json:"user_id"`
 	} `json:"public_user_data"`
-	CreatedAt milliseconds `json:"created_at"`
-	UpdatedAt milliseconds `json:"updated_at"`
+	CreatedAt date `json:"created_at"`
+	UpdatedAt date `json:"updated_at"`
 }
 
 func (m *membershipJSON) record() membershipRecord {

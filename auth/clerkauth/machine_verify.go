@@ -99,17 +99,10 @@ func (a *machineAnswer) caller(kind TokenType) (Caller, error) {
 	return c, nil
 }
 
-// expiresAt is zero for a token that does not expire. Clerk's documentation has
-// it in milliseconds for API keys and M2M tokens, and in seconds for OAuth access
-// tokens; what would be a date before March 1973 in one is in the other.
+// expiresAt is zero for a token that does not expire.
 func (a *machineAnswer) expiresAt() time.Time {
 	if a.Expiration == nil {
 		return time.Time{}
 	}
-	const firstMilliseconds = 1e11
-	at := *a.Expiration
-	if at < firstMilliseconds {
-		at *= 1000
-	}
-	return time.UnixMilli(int64(min(max(at, 0), maxNumericDate*1000)))
+	return UnixTime(int64(min(max(*a.Expiration, 0), maxNumericDate*1000)))
 }

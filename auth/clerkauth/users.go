@@ -189,7 +189,7 @@ type clerkUser struct {
 			Status string `json:"status"`
 		} `json:"verification"`
 	} `json:"email_addresses"`
-	UpdatedAt int64 `json:"updated_at"` // milliseconds since 1970
+	UpdatedAt int64 `json:"updated_at"`
 }
 
 var errUnreadable = errors.New("a user that cannot be read")
@@ -206,7 +206,7 @@ func parseUser(raw []byte) (id string, record userRecord, err error) {
 		_ = json.Unmarshal(raw, &only, lenient)
 		return only.ID, userRecord{}, errUnreadable
 	}
-	record.updatedAt = time.UnixMilli(found.UpdatedAt)
+	record.updatedAt = UnixTime(found.UpdatedAt)
 	if found.Banned {
 		record.refusal = ReasonUserBanned
 		return found.ID, record, nil

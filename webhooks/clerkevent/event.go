@@ -169,7 +169,7 @@ var errMalformed = errors.New("not in the shape of Clerk's events")
 func parse(id string, body []byte) (*Event, error) {
 	var envelope struct {
 		Type       Type            `json:"type"`
-		Timestamp  int64           `json:"timestamp"` // milliseconds since 1970
+		Timestamp  int64           `json:"timestamp"`
 		InstanceID string          `json:"instance_id"`
 		Data       json.RawMessage `json:"data"`
 	}
@@ -180,7 +180,7 @@ func parse(id string, body []byte) (*Event, error) {
 	if !known {
 		return nil, nil
 	}
-	e := &Event{ID: id, Type: envelope.Type, At: milliseconds(envelope.Timestamp), InstanceID: envelope.InstanceID}
+	e := &Event{ID: id, Type: envelope.Type, At: timeOf(envelope.Timestamp), InstanceID: envelope.InstanceID}
 	if err := read(e, envelope.Data); err != nil || e.Subject == "" || e.At.IsZero() {
 		return nil, errMalformed
 	}
@@ -220,7 +220,7 @@ func readUser(e *Event, data []byte) error {
 	e.User = &User{
 		ID: user.ID, ExternalID: user.ExternalID,
 		Username: user.Username, FirstName: user.FirstName, LastName: user.LastName,
-		Banned: user.Banned, CreatedAt: milliseconds(user.CreatedAt), UpdatedAt: milliseconds(user.UpdatedAt),
+		Banned: user.Banned, CreatedAt: timeOf(user.CreatedAt), UpdatedAt: timeOf(user.UpdatedAt),
 	}
 	for _, address := range user.EmailAddresses {
 		if address.ID == user.PrimaryEmailAddressID && address.ID != "" {
@@ -262,7 +262,7 @@ func readOrganization(e *Event, data []byte) error {
 	e.Subject = organization.ID
 	e.Organization = &Organization{
 		ID: organization.ID, Slug: organization.Slug, Name: organization.Name,
-		CreatedAt: milliseconds(organization.CreatedAt), UpdatedAt: milliseconds(organization.UpdatedAt),
+		CreatedAt: timeOf(organization.CreatedAt), UpdatedAt: timeOf(organization.UpdatedAt),
 	}
 	return nil
 }
@@ -291,15 +291,15 @@ func readMembership(e *Event, data []byte) error {
 	e.Membership = &Membership{
 		ID: membership.ID, OrganizationID: membership.Organization.ID,
 		UserID: membership.PublicUserData.UserID, Role: membership.Role,
-		CreatedAt: milliseconds(membership.CreatedAt), UpdatedAt: milliseconds(membership.UpdatedAt),
+		CreatedAt: timeOf(membership.CreatedAt), UpdatedAt: timeOf(membership.UpdatedAt),
 	}
 	return nil
 }
 
-// milliseconds gives the zero time for none.
-func milliseconds(since1970 int64) time.Time {
-	if since1970 <= 0 {
+// timeOf gives the zero time for none.
+func timeOf(date int64) time.Time {
+	if date <= 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(since1970).UTC()
+	return clerkauth.UnixTime(date)
 }

@@ -242,6 +242,22 @@ func TestEventsAreTyped(t *testing.T) {
 	}
 }
 
+// TestDatesInSeconds sends an event whose dates are in seconds, as in some of
+// Clerk's published examples.
+func TestDatesInSeconds(t *testing.T) {
+	r := newReceiver(t, fakeSecret)
+	clerk := startClerk(t, fakeclerk.Options{WebhookSigningSecret: fakeSecret})
+	body := []byte(`{"type":"user.created","timestamp":1654012591,"data":{"id":"user_ada","created_at":1654012590,"updated_at":1654012591514}}`)
+	if status := r.send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); status != http.StatusNoContent {
+		t.Fatal(status)
+	}
+	e := next(t, r.handled)
+	at := time.Date(2022, 5, 31, 15, 56, 31, 0, time.UTC)
+	if !e.At.Equal(at) || !e.User.CreatedAt.Equal(at.Add(-time.Second)) || !e.User.UpdatedAt.Equal(at.Add(514*time.Millisecond)) {
+		t.Errorf("%v, created %v, updated %v", e.At, e.User.CreatedAt, e.User.UpdatedAt)
+	}
+}
+
 func next(t *testing.T, handled <-chan *clerkevent.Event) *clerkevent.Event {
 	t.Helper()
 	select {
