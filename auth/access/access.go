@@ -34,6 +34,7 @@ func Authenticate(ctx context.Context, a *clerkauth.Authenticator, authorization
 	if *caller, err = a.Authenticate(ctx, token); err != nil {
 		return Error(err, log)
 	}
+	processWarnings.accepted.Add(1)
 	return nil
 }
 
@@ -43,7 +44,8 @@ func Unauthenticated() error {
 }
 
 // Error turns an error of clerkauth into the [*errs.Error] for the client, and
-// logs the reason. The client's message does not depend on the reason.
+// logs the reason. The client's message does not depend on the reason. A reason
+// that points at the operator is logged with the setting to change ([Hint]).
 //
 // The code decides more than the HTTP status: on a public endpoint Encore
 // treats Unauthenticated as "no caller" and still runs the endpoint; any other
@@ -53,16 +55,43 @@ func Error(err error, log Logger) error {
 	switch e.Kind {
 	case clerkauth.Unauthenticated:
 		log.Info("not signed in", "reason", e.Reason)
+		processWarnings.warn(e, log)
 		return Unauthenticated()
 	case clerkauth.Unavailable:
-		log.Warn("Clerk is unavailable", "reason", e.Reason, "cause", e.Error())
+		unavailable(e, log)
 		return &errs.Error{Code: errs.Unavailable, Message: "temporarily unavailable, try again shortly"}
 	case clerkauth.Canceled:
 		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
 	}
-	log.Error("Clerk refuses this backend: set the secret ClerkSecretKey (CLERK_SECRET_KEY on a developer's machine) to the secret key of your Clerk instance",
-		"reason", e.Reason, "cause", e.Error())
+	message := "a fault in this process"
+	switch e.Reason {
+	case clerkauth.ReasonSecretKeyRefused, clerkauth.ReasonRequestRefused:
+		message = "Clerk refuses this backend"
+	case clerkauth.ReasonInvalidRequest:
+		message = "no request to Clerk can be made"
+	}
+	log.Error(message, failureLine(e)...)
 	return &errs.Error{Code: errs.Internal, Message: "internal error"}
+}
+
+func unavailable(e *clerkauth.Error, log Logger) {
+	switch e.Reason {
+	case clerkauth.ReasonPanic:
+		log.Error("a fault in this process", failureLine(e)...)
+	case clerkauth.ReasonBudgetExhausted:
+		log.Warn("Clerk is not asked, to stay below its rate limit", failureLine(e)...)
+	default:
+		log.Warn("Clerk is unavailable", failureLine(e)...)
+	}
+}
+
+// failureLine has the attributes of a failed call to Clerk.
+func failureLine(e *clerkauth.Error) []any {
+	line := append([]any{"reason", e.Reason, "cause", e.Error()}, e.Evidence()...)
+	if hint := Hint(e); hint != "" {
+		line = append(line, "hint", hint)
+	}
+	return line
 }
 
 // Require checks that the caller meets every requirement. It returns nil or an

@@ -72,9 +72,9 @@ func TestError(t *testing.T) {
 	}{
 		{&clerkauth.Error{Kind: clerkauth.Unauthenticated, Reason: clerkauth.ReasonExpired}, errs.Unauthenticated, "not signed in", "level=INFO msg=\"not signed in\" reason=expired"},
 		{&clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonUnreachable}, errs.Unavailable, "temporarily unavailable, try again shortly", "level=WARN msg=\"Clerk is unavailable\" reason=clerk_unreachable"},
-		{&clerkauth.Error{Kind: clerkauth.Misconfigured, Reason: clerkauth.ReasonSecretKeyRefused}, errs.Internal, "internal error", "level=ERROR msg=\"Clerk refuses this backend: set the secret ClerkSecretKey"},
+		{&clerkauth.Error{Kind: clerkauth.Misconfigured, Reason: clerkauth.ReasonSecretKeyRefused}, errs.Internal, "internal error", "level=ERROR msg=\"Clerk refuses this backend\" reason=secret_key_refused"},
 		{&clerkauth.Error{Kind: clerkauth.Canceled, Reason: clerkauth.ReasonCanceled}, errs.Canceled, "request canceled", ""},
-		{errors.New("not an error of clerkauth"), errs.Internal, "internal error", "level=ERROR"},
+		{errors.New("not an error of clerkauth"), errs.Internal, "internal error", "level=ERROR msg=\"a fault in this process\""},
 	} {
 		var log bytes.Buffer
 		code, message, _ := refusal(t, access.Error(test.err, slog.New(slog.NewTextHandler(&log, nil))))

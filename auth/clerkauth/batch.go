@@ -145,7 +145,7 @@ func (l *loader) try(batch []*load, t ticket) *Error {
 		}
 		l.hung(batch, t, failure)
 		return nil
-	case ReasonRateLimited, ReasonSecretKeyRefused:
+	case ReasonRateLimited, ReasonSecretKeyRefused, ReasonInvalidRequest:
 		l.failWhole(t, failure)
 	default:
 		return failure
@@ -236,7 +236,7 @@ func (l *loader) get(ld *load, t ticket, startedAt time.Time) error {
 	err = l.connection.call(context.Background(), clerk.NewAPIRequest(http.MethodGet, path), &body)
 	if errors.Is(err, ErrNotFound) {
 		l.outage.succeeded(t)
-		l.succeed(ld, userRecord{refusal: ReasonUserDeleted, updatedAt: startedAt, checkedAt: startedAt})
+		l.succeed(ld, userRecord{refusal: ReasonUnknownUser, updatedAt: startedAt, checkedAt: startedAt})
 		return nil
 	}
 	if err != nil {

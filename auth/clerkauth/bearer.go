@@ -8,8 +8,16 @@ import "strings"
 func BearerToken(authorization string) (string, error) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	token = strings.TrimLeft(token, " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", refuse(ReasonMissingToken)
+	if strings.EqualFold(scheme, "Bearer") && token != "" {
+		return token, nil
 	}
-	return token, nil
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		return "", refuse(ReasonMissingToken, "sent", "Bearer without a token")
+	case strings.HasPrefix(authorization, "ey"):
+		return "", refuse(ReasonMissingToken, "sent", "a token without Bearer")
+	case strings.HasPrefix(token, "ey"):
+		return "", refuse(ReasonMissingToken, "sent", "a token with another scheme than Bearer")
+	}
+	return "", refuse(ReasonMissingToken)
 }

@@ -215,7 +215,7 @@ func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, to
 // authenticateSecret authenticates with a token that Clerk alone can verify.
 func (a *Authenticator) authenticateSecret(ctx context.Context, until time.Time, kind TokenType, secret string, caller *Caller) error {
 	if !a.accepts.has(kind) {
-		return refuse(ReasonTokenTypeMismatch)
+		return refuse(ReasonTokenTypeMismatch, "token_type", string(kind))
 	}
 	record, err := a.machines.find(ctx, until, kind, secret)
 	if err != nil {
@@ -234,6 +234,9 @@ func (a *Authenticator) findUser(ctx context.Context, until time.Time, caller *C
 	}
 	user, err := a.users.find(ctx, until, caller.UserID, issuedAt, last)
 	if err != nil {
+		if AsError(err).Reason == ReasonUnknownUser && a.keys.local != nil {
+			return refuse(ReasonUnknownUser, "verified_with", "JWTKey")
+		}
 		return err
 	}
 	caller.Email, caller.EmailVerified = user.primaryEmail, user.emailVerified
@@ -244,7 +247,7 @@ func (a *Authenticator) findUser(ctx context.Context, until time.Time, caller *C
 // that is still good.
 func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
 	if len(token) > MaxTokenBytes {
-		return nil, refuse(ReasonTooLarge) // before the cache reads all of it
+		return nil, refuse(ReasonTooLarge, "bytes", len(token)) // before the cache reads all of it
 	}
 	if v, ok := a.verified.GetIfPresent(token); ok {
 		key, err := a.keys.find(ctx, until, v.keyID)
@@ -252,8 +255,8 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 			return nil, err
 		}
 		if key == v.key {
-			if reason := v.validity.check(a.options.Now()); reason != "" {
-				return nil, refuse(reason)
+			if refusal := a.checkTime(v.validity); refusal != nil {
+				return nil, refusal
 			}
 			return v, nil
 		}

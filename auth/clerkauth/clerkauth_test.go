@@ -240,11 +240,11 @@ func TestRefusals(t *testing.T) {
 		{"an issuer that is not Clerk's", signed(claim("iss", "https://evil.example")), clerkauth.ReasonInvalidIssuer},
 		{"a foreign azp", signed(claim("azp", "https://evil.example")), clerkauth.ReasonInvalidAuthorized},
 		{"an azp with a path", signed(claim("azp", fakeclerk.DefaultAuthorizedParty+"/")), clerkauth.ReasonInvalidAuthorized},
-		{"no azp", signed(claim("azp", nil)), clerkauth.ReasonInvalidAuthorized},
+		{"no azp", signed(claim("azp", nil)), clerkauth.ReasonMissingAuthorized},
 		{"an organization beside a feature without a scope", signed(claim("o", map[string]string{"id": "org_1"}), claim("fea", "teams")), clerkauth.ReasonMalformedClaims},
 		{"a pending session", signed(claim("sts", "pending")), clerkauth.ReasonSessionPending},
 		{"a banned user", f.token(t, "user_banned"), clerkauth.ReasonUserBanned},
-		{"a user who is gone", signed(claim("sub", "user_gone")), clerkauth.ReasonUserDeleted},
+		{"a user who is gone", signed(claim("sub", "user_gone")), clerkauth.ReasonUnknownUser},
 	} {
 		t.Run("refuses "+test.name, func(t *testing.T) {
 			for range 2 { // nothing refused is remembered as good

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+	"golang.org/x/net/http/httpguts"
 )
 
 // maxResponseBytes bounds what is read of one answer: 100 users with all the
@@ -45,6 +47,7 @@ func NewTransport() *http.Transport {
 type connection struct {
 	api    clerk.Backend
 	counts counts
+	clock  *clock
 }
 
 func newConnection(o Options) *connection {
@@ -53,11 +56,13 @@ func newConnection(o Options) *connection {
 	if next == nil {
 		next = NewTransport()
 	}
-	client.Transport = &recorder{next: next}
+	measured := &clock{now: o.Now}
+	client.Transport = &recorder{next: next, clock: measured}
 	// The Backend API does not redirect.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &connection{
 		counts: counts{o.Observer},
+		clock:  measured,
 		api: clerk.NewBackend(&clerk.BackendConfig{
 			HTTPClient: &client,
 			URL:        clerk.String(o.APIURL + "/v1"),
@@ -81,8 +86,21 @@ func (c *connection) call(ctx context.Context, req *clerk.APIRequest, into clerk
 	default:
 		err = sortError(err, seen)
 	}
+	var failure *Error
+	if errors.As(err, &failure) && failure.Kind != Canceled {
+		failure.evidence = append(failure.evidence, "call", req.Method+" "+route(req.Path))
+	}
 	c.counts.add(CountCalls, callResult(err), 1)
 	return err
+}
+
+// route is a path without the ids in it.
+func route(path string) string {
+	first, _, more := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if more {
+		return "/" + first + "/..."
+	}
+	return "/" + first
 }
 
 func callResult(err error) string {
@@ -110,6 +128,8 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("clerkauth: Clerk refused the request: status %d, %s", e.Status, e.Code)
 }
 
+func (e *APIError) evidence() []any { return []any{"status", e.Status, "code", e.Code} }
+
 // Is makes an APIError an [ErrNotFound] if it is one.
 func (e *APIError) Is(target error) bool {
 	return target == ErrNotFound && e.Status == http.StatusNotFound && e.Code == "resource_not_found"
@@ -134,26 +154,85 @@ func sortError(err error, seen *response) error {
 	if errors.As(err, &known) {
 		return known // a panic
 	}
+	if !seen.sent {
+		return invalidRequest(err)
+	}
 	code, fromClerk := clerkCode(err)
 	switch status := seen.status; {
 	case status == 0, errors.Is(err, context.DeadlineExceeded):
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err // without the URL
-		}
-		return &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: err}
+		return &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: withoutURL(err)}
 	case status == http.StatusTooManyRequests:
 		return &Error{Kind: Unavailable, Reason: ReasonRateLimited, retryAfter: min(seen.retryAfter, maxRateLimitWait)}
 	case status == http.StatusUnauthorized && !fromClerk,
 		(status == http.StatusUnauthorized || status == http.StatusForbidden) && slices.Contains(keyCodes, code):
-		return &Error{Kind: Misconfigured, Reason: ReasonSecretKeyRefused, retryAfter: min(seen.retryAfter, maxRetryAfter)}
+		return &Error{Kind: Misconfigured, Reason: ReasonSecretKeyRefused, retryAfter: min(seen.retryAfter, maxRetryAfter),
+			evidence: []any{"code", code}}
 	case status >= 400 && status < 500 && fromClerk:
 		return &APIError{Status: status, Code: code}
 	}
 	return &Error{
 		Kind: Unavailable, Reason: ReasonInvalidResponse, retryAfter: min(seen.retryAfter, maxRetryAfter),
-		cause: fmt.Errorf("status %d", seen.status),
+		cause: fmt.Errorf("status %d", seen.status), evidence: []any{"status", seen.status},
 	}
+}
+
+// invalidRequest is the failure of a request that never left this process.
+func invalidRequest(err error) *Error {
+	failure := &Error{Kind: Misconfigured, Reason: ReasonInvalidRequest, cause: withoutURL(err)}
+	var header *headerError
+	if errors.As(err, &header) {
+		failure.evidence = []any{"header", header.name}
+	}
+	return failure
+}
+
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// headerError is a header whose value no request can carry. The standard library
+// finds that as well, with an error like that of a broken connection.
+type headerError struct{ name string }
+
+func (e *headerError) Error() string {
+	return "a character that the header " + e.name + " cannot carry"
+}
+
+func checkHeader(header http.Header) error {
+	for name, values := range header {
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return &headerError{name}
+			}
+		}
+	}
+	return nil
+}
+
+// clock compares this machine's clock with Clerk's, by the Date of answers.
+type clock struct {
+	now   func() time.Time
+	ahead atomic.Int64 // time.Duration, as of the last answer
+}
+
+func (c *clock) compare(h http.Header) {
+	// The Date of a cached answer is not the time.
+	if date, err := http.ParseTime(h.Get("Date")); err == nil && h.Get("Age") == "" {
+		c.ahead.Store(int64(c.now().Sub(date)))
+	}
+}
+
+// clockAhead is how far this machine's clock is ahead of Clerk's, negative if it
+// is behind, and 0 if that is not known or within the leeway.
+func (c *connection) clockAhead() time.Duration {
+	if ahead := time.Duration(c.clock.ahead.Load()); ahead.Abs() > leeway {
+		return ahead
+	}
+	return 0
 }
 
 // clerkCode returns the code in an error body of Clerk's shape, and whether the
@@ -178,6 +257,7 @@ func clerkCode(err error) (code string, fromClerk bool) {
 // response is what the SDK does not pass on of an answer whose body it could
 // not read: an error page of a proxy, say.
 type response struct {
+	sent       bool
 	status     int
 	retryAfter time.Duration
 }
@@ -186,14 +266,25 @@ type responseKey struct{}
 
 // recorder is an [http.RoundTripper] that notes each answer's status and
 // Retry-After in the [response] of the request's context, and bounds its body.
-type recorder struct{ next http.RoundTripper }
+type recorder struct {
+	next  http.RoundTripper
+	clock *clock
+}
 
 func (t *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := checkHeader(req.Header); err != nil {
+		return nil, err
+	}
+	seen, ok := req.Context().Value(responseKey{}).(*response)
+	if ok {
+		seen.sent = true
+	}
 	res, err := t.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
-	if seen, ok := req.Context().Value(responseKey{}).(*response); ok {
+	t.clock.compare(res.Header)
+	if ok {
 		seen.status = res.StatusCode
 		seen.retryAfter = retryAfter(res.Header, time.Now())
 	}

@@ -15,8 +15,8 @@ const (
 	// Unavailable: Clerk could not be asked and what it would say is not known
 	// (HTTP 503). Never a reason to sign anyone out.
 	Unavailable
-	// Misconfigured: Clerk refuses our own secret key or our request, which
-	// only the operator can mend (HTTP 500).
+	// Misconfigured: Clerk refuses our own secret key or our request, or no
+	// request can be made, which only the operator can mend (HTTP 500).
 	Misconfigured
 	// Canceled: the request's own context ended first.
 	Canceled
@@ -40,11 +40,13 @@ const (
 	ReasonNotActiveYet      Reason = "not_active_yet"           // nbf is in the future
 	ReasonIssuedInFuture    Reason = "issued_in_future"         // iat is in the future
 	ReasonInvalidIssuer     Reason = "invalid_issuer"           // iss is not the configured Frontend API
-	ReasonInvalidAuthorized Reason = "invalid_authorized_party" // azp is absent or not listed
+	ReasonInvalidAuthorized Reason = "invalid_authorized_party" // azp is not listed
+	ReasonMissingAuthorized Reason = "missing_authorized_party" // azp is absent
 	ReasonInvalidSubject    Reason = "invalid_subject"          // sub is not a user id
 	ReasonMissingSession    Reason = "missing_session"          // sid is absent
 	ReasonSessionPending    Reason = "session_pending"          // sts is pending: sign-in has tasks left
-	ReasonUserDeleted       Reason = "user_deleted"
+	ReasonUnknownUser       Reason = "unknown_user"             // Clerk does not have the user, and did not while this process ran
+	ReasonUserDeleted       Reason = "user_deleted"             // Clerk had the user, or an event reported the deletion
 	ReasonUserBanned        Reason = "user_banned"
 )
 
@@ -55,8 +57,10 @@ const (
 	ReasonInvalidResponse  Reason = "clerk_invalid_response" // 5xx, or an answer that is not Clerk's
 	ReasonSecretKeyRefused Reason = "secret_key_refused"     // 401 or 403 for our own secret key
 	ReasonRequestRefused   Reason = "request_refused"        // another 4xx: for keys most likely a wrong API URL, for a user their record
+	ReasonInvalidRequest   Reason = "invalid_request"        // a setting makes every request to Clerk impossible
 	ReasonBudgetExhausted  Reason = "budget_exhausted"       // not asked, to stay below Clerk's rate limit
 	ReasonPanic            Reason = "panic"                  // a fault of this program, or of the Options' HTTPClient
+	ReasonUnknownError     Reason = "unknown_error"          // not an error of this package: see AsError
 	ReasonCanceled         Reason = "canceled"
 )
 
@@ -67,6 +71,7 @@ type Error struct {
 	Reason Reason
 
 	cause      error
+	evidence   []any         // names and values in turn: see Evidence
 	retryAfter time.Duration // as Clerk says, within bounds
 }
 
@@ -89,7 +94,9 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: err}
+	return &Error{Kind: Misconfigured, Reason: ReasonUnknownError, cause: err}
 }
 
-func refuse(r Reason) *Error { return &Error{Kind: Unauthenticated, Reason: r} }
+func refuse(r Reason, evidence ...any) *Error {
+	return &Error{Kind: Unauthenticated, Reason: r, evidence: evidence}
+}

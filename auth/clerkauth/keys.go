@@ -116,7 +116,7 @@ func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey
 		return key, nil
 	}
 	if id == "" {
-		return nil, refuse(ReasonUnknownKey)
+		return nil, refuse(ReasonUnknownKey, "kid", id, "known", set)
 	}
 	if k.now().Sub(set.attemptedAt) >= unknownKeyInterval {
 		if set, err = k.refresh(ctx, until, set); err != nil {
@@ -129,7 +129,7 @@ func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey
 	if set.err != nil {
 		return nil, set.err // it may be a key that was not fetched
 	}
-	return nil, refuse(ReasonUnknownKey)
+	return nil, refuse(ReasonUnknownKey, "kid", id, "known", set)
 }
 
 // usable returns a set that may be verified with: see the states of [keys].
@@ -222,7 +222,7 @@ func (k *keys) load() (map[string]*clerk.JSONWebKey, error) {
 	err := k.connection.call(context.Background(), clerk.NewAPIRequest(http.MethodGet, "/jwks"), &set)
 	var refused *APIError
 	if errors.As(err, &refused) {
-		return nil, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: refused}
+		return nil, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: refused, evidence: refused.evidence()}
 	}
 	if err != nil {
 		return nil, err

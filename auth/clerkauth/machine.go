@@ -10,7 +10,10 @@ import (
 const (
 	ReasonTokenTypeMismatch Reason = "token_type_mismatch" // not a kind of Options.AcceptsToken
 	ReasonUnknownSecret     Reason = "unknown_secret"      // Clerk does not know the API key or opaque token
-	ReasonRevoked           Reason = "revoked"
+	// Clerk refuses to verify a token for a reason that is not the token's: API keys
+	// are switched off, say.
+	ReasonVerificationRefused Reason = "verification_refused"
+	ReasonRevoked             Reason = "revoked"
 )
 
 // Values of the header field typ.

@@ -32,7 +32,7 @@ func FuzzTokenType(f *testing.F) {
 			t.Errorf("a JWT is taken for a secret of the kind %s", kind)
 		}
 		h, reason := parseHeader(token)
-		if reason != "" {
+		if reason != nil {
 			return
 		}
 		var c machineClaims
@@ -40,11 +40,11 @@ func FuzzTokenType(f *testing.F) {
 			return
 		}
 		inOrder := map[TokenType]bool{
-			SessionToken: h.checkSession() == "" && isUserID(c.Subject),
+			SessionToken: h.checkSession() == nil && isUserID(c.Subject),
 		}
 		for _, kind := range []TokenType{M2MToken, OAuthToken} {
 			var caller Caller
-			inOrder[kind] = h.checkMachine(kind) == "" && caller.setSubject(kind, c.Subject) && c.authorize(&caller)
+			inOrder[kind] = h.checkMachine(kind) == nil && caller.setSubject(kind, c.Subject) && c.authorize(&caller)
 			accessToken := h.Type.value == typeAccessToken || h.Type.value == typeAccessTokenLong
 			inOrder[kind] = inOrder[kind] && (kind != OAuthToken || accessToken) // by jwtType alone
 			for _, r := range []Requirement{Role("admin"), Permission("a:b"), Feature("a"), Plan("a"), Reverify(Lax), Scope(""), Accepts()} {

@@ -36,8 +36,8 @@ type machineClaims struct {
 // M2M token of the instance. There is no session and no authorized party, and
 // what such a token may do is for the endpoint to require ([Scope]).
 func (a *Authenticator) verifyMachine(ctx context.Context, until time.Time, kind TokenType, head *header, token string) (*verifiedToken, error) {
-	if reason := head.checkMachine(kind); reason != "" {
-		return nil, refuse(reason)
+	if refusal := head.checkMachine(kind); refusal != nil {
+		return nil, refusal
 	}
 	key, err := a.keys.find(ctx, until, head.KeyID.value)
 	if err != nil {
@@ -51,43 +51,46 @@ func (a *Authenticator) verifyMachine(ctx context.Context, until time.Time, kind
 		return nil, refuse(ReasonMalformed)
 	}
 	if _, err := signed.Verify(key.jwk.Key); err != nil {
-		return nil, refuse(ReasonInvalidSignature)
+		return nil, a.refuseSignature(head)
 	}
 
 	// Signed by Clerk.
 	var c machineClaims
-	if decode(payload(token), &c) != nil || !c.Expiry.set {
-		return nil, refuse(ReasonMalformedClaims)
+	if err := decode(payload(token), &c); err != nil {
+		return nil, refuse(ReasonMalformedClaims, "claim", malformedClaim(err))
+	}
+	if !c.Expiry.set {
+		return nil, refuse(ReasonMalformedClaims, "claim", "exp")
 	}
 	caller := Caller{ExpiresAt: c.Expiry.time()}
 	switch {
 	case !caller.setSubject(kind, c.Subject):
 		return nil, refuse(ReasonInvalidSubject)
 	case !isIssuer(c.Issuer, a.options.Issuer):
-		return nil, refuse(ReasonInvalidIssuer)
+		return nil, a.refuseIssuer(c.Issuer)
 	}
 	if !c.authorize(&caller) {
-		return nil, refuse(ReasonMalformedClaims)
+		return nil, refuse(ReasonMalformedClaims, "claim", "scopes")
 	}
 	valid := validity{expiry: c.Expiry.time(), notBefore: c.NotBefore.time(), issuedAt: c.IssuedAt.time()}
-	if reason := valid.check(a.options.Now()); reason != "" {
-		return nil, refuse(reason)
+	if refusal := a.checkTime(valid); refusal != nil {
+		return nil, refusal
 	}
 	return &verifiedToken{caller: caller, key: key, keyID: head.KeyID.value, validity: valid}, nil
 }
 
 // checkMachine checks what the header says of the token's kind. The category of
 // an OAuth access token is not looked at: its type says what it is.
-func (h *header) checkMachine(kind TokenType) Reason {
+func (h *header) checkMachine(kind TokenType) *Error {
 	switch {
 	case kind == M2MToken && h.Type.set && h.Type.value != typeJWT:
-		return ReasonTokenTypeMismatch
+		return refuse(ReasonTokenTypeMismatch, "typ", h.Type.value)
 	case kind == M2MToken && h.Category.set && h.Category.value != categoryM2MToken:
-		return ReasonTokenTypeMismatch
+		return refuse(ReasonTokenTypeMismatch, "cat", h.Category.value)
 	case h.Algorithm.value != algorithm:
-		return ReasonInvalidAlgorithm
+		return refuse(ReasonInvalidAlgorithm, "alg", h.Algorithm.value)
 	}
-	return ""
+	return nil
 }
 
 // authorize copies what the token may be used for into caller. It returns false

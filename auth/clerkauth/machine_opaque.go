@@ -97,7 +97,7 @@ func newMachines(b *Backend, o Options) *machines {
 // call.
 func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, secret string) (*machineRecord, error) {
 	if !isSecret(secret) {
-		return nil, refuse(ReasonMalformed)
+		return nil, refuseMalformed(secret)
 	}
 	hash := secretHash(sha256.Sum256([]byte(secret)))
 	record, known := m.known.GetIfPresent(hash)
@@ -109,7 +109,7 @@ func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, se
 			return m.use(record)
 		}
 	} else if reason, ok := m.refused.GetIfPresent(hash); ok {
-		return nil, refuse(reason)
+		return nil, refuse(reason, "token_type", string(kind))
 	}
 	record, err := m.fly(ctx, kind, hash, secret, record).wait(ctx, until)
 	if err != nil {
@@ -140,7 +140,7 @@ func (m *machines) fly(ctx context.Context, kind TokenType, hash secretHash, sec
 		return f
 	}
 	if reason, ok := m.refused.GetIfPresent(hash); ok {
-		f.finish(nil, refuse(reason))
+		f.finish(nil, refuse(reason, "token_type", string(kind)))
 		return f
 	}
 	owner := ""

@@ -178,7 +178,7 @@ func TestMachineTokensThatAreRefused(t *testing.T) {
 		{"an API key of a banned user", opaque(apiKey, "user_banned"), clerkauth.ReasonUserBanned},
 		{"an OAuth token of a banned user", opaque(oauth, "user_banned"), clerkauth.ReasonUserBanned},
 		{"an OAuth JWT of a banned user", jwt(oauth, "user_banned"), clerkauth.ReasonUserBanned},
-		{"an API key of a user who is gone", opaque(apiKey, "user_gone"), clerkauth.ReasonUserDeleted},
+		{"an API key of a user who is gone", opaque(apiKey, "user_gone"), clerkauth.ReasonUnknownUser},
 		{"an API key of nothing that has keys", opaque(apiKey, "sess_1"), clerkauth.ReasonInvalidSubject},
 		{"an M2M token of a user", opaque(m2m, "user_ada"), clerkauth.ReasonInvalidSubject},
 		{"an OAuth token of an organization", opaque(oauth, "org_analytical"), clerkauth.ReasonInvalidSubject},

@@ -46,8 +46,8 @@ func (b *Backend) verifySecret(ctx context.Context, kind TokenType, secret, owne
 		return Caller{}, refuse(ReasonUnknownSecret)
 	}
 	// Another 4xx is not about the secret: the instance has the feature turned
-	// off, say.
-	return Caller{}, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: refused}
+	// off, say. Clerk vouches for nobody then, and anybody can cause it.
+	return Caller{}, refuse(ReasonVerificationRefused, append(refused.evidence(), "token_type", string(kind))...)
 }
 
 // verifyParams is the body of a verification. Of the three, one is set.

@@ -53,7 +53,7 @@ func TestObserver(t *testing.T) {
 			"decisions user_banned": 1, "calls ok": 1, "user_batches sign_in": 1, "users refused": 1,
 		}},
 		{"somebody who is gone", func() { authenticate(f.token(t, "user_ada", fakeclerk.Claim("sub", "user_gone"))) }, map[string]int{
-			"decisions user_deleted": 1, "calls not_found": 1, "user_batches sign_in": 1, "users refused": 1,
+			"decisions unknown_user": 1, "calls not_found": 1, "user_batches sign_in": 1, "users refused": 1,
 		}},
 		{"another call", func() {
 			organizations := organization.Client{Backend: f.authenticator.Backend()}

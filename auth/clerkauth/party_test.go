@@ -81,7 +81,7 @@ func TestMissingParty(t *testing.T) {
 	noParty := fakeclerk.Claim("azp", nil)
 	f := newFixture(t)
 	_, err := f.authenticate(t, "user_ada", noParty)
-	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonInvalidAuthorized)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonMissingAuthorized)
 
 	f = newFixture(t, func(o *clerkauth.Options) { o.AllowMissingAuthorizedParty = true })
 	caller, err := f.authenticate(t, "user_ada", noParty)

@@ -82,14 +82,14 @@ type claims struct {
 // verify decides on a JWT that is not remembered: it tells of which kind the
 // JWT is, and has it verified as that kind.
 func (a *Authenticator) verify(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
-	head, reason := parseHeader(token)
-	if reason != "" {
-		return nil, refuse(reason)
+	head, refusal := parseHeader(token)
+	if refusal != nil {
+		return nil, refusal
 	}
 	kind := a.jwtType(&head, token)
 	switch {
 	case !a.accepts.has(kind):
-		return nil, refuse(ReasonTokenTypeMismatch)
+		return nil, refuse(ReasonTokenTypeMismatch, "token_type", string(kind))
 	case kind == SessionToken:
 		return a.verifySession(ctx, until, &head, token)
 	}
@@ -99,8 +99,8 @@ func (a *Authenticator) verify(ctx context.Context, until time.Time, token strin
 // verifySession reads as the list of what makes a JWT a session token of this
 // application.
 func (a *Authenticator) verifySession(ctx context.Context, until time.Time, head *header, token string) (*verifiedToken, error) {
-	if reason := head.checkSession(); reason != "" {
-		return nil, refuse(reason)
+	if refusal := head.checkSession(); refusal != nil {
+		return nil, refusal
 	}
 	key, err := a.keys.find(ctx, until, head.KeyID.value)
 	if err != nil {
@@ -115,24 +115,27 @@ func (a *Authenticator) verifySession(ctx context.Context, until time.Time, head
 		IsSatellite: true, // the SDK leaves out the issuer: checkClaims is exact
 	})
 	if errors.Is(err, jose.ErrCryptoFailure) {
-		return nil, refuse(ReasonInvalidSignature)
+		return nil, a.refuseSignature(head)
 	}
 
 	// Signed by Clerk. The checks that follow go beyond those of the SDK, and
 	// find the reason if the SDK refused.
-	c, reason := parseClaims(token)
-	if reason != "" {
-		return nil, refuse(reason)
+	c, refusal := parseClaims(token)
+	if refusal != nil {
+		return nil, refusal
 	}
-	if reason := a.checkClaims(&c); reason != "" {
-		return nil, refuse(reason)
+	if refusal := a.checkClaims(&c); refusal != nil {
+		return nil, refusal
 	}
-	if reason := c.validity().check(a.options.Now()); reason != "" {
-		return nil, refuse(reason)
+	if refusal := a.checkTime(c.validity()); refusal != nil {
+		return nil, refusal
+	}
+	if err != nil {
+		return nil, refuse(ReasonMalformedClaims, "claim", malformedClaim(err))
 	}
 	// Clerk's JavaScript SDK cannot read an organization beside such a list.
-	if err != nil || c.Organization.set && c.Features.malformed {
-		return nil, refuse(ReasonMalformedClaims)
+	if c.Organization.set && c.Features.malformed {
+		return nil, refuse(ReasonMalformedClaims, "claim", "fea")
 	}
 	return newVerifiedToken(&c, key, head.KeyID.value), nil
 }
@@ -157,41 +160,50 @@ func newVerifiedToken(c *claims, key *publicKey, keyID string) *verifiedToken {
 }
 
 // parseHeader checks the token's form and reads its header.
-func parseHeader(token string) (header, Reason) {
+func parseHeader(token string) (header, *Error) {
 	var h header
 	switch {
 	case token == "":
-		return h, ReasonMissingToken
+		return h, refuse(ReasonMissingToken)
 	case !isCompact(token):
-		return h, ReasonMalformed
+		return h, refuseMalformed(token)
 	}
 	encoded, _, _ := strings.Cut(token, ".")
 	if err := decode(encoded, &h); err != nil {
-		return h, ReasonMalformed
+		return h, refuse(ReasonMalformed)
 	}
-	return h, ""
+	return h, nil
 }
 
 // checkSession checks what the header says of the token's kind.
-func (h *header) checkSession() Reason {
+func (h *header) checkSession() *Error {
 	switch {
 	case h.Type.set && h.Type.value != typeJWT:
-		return ReasonNotSessionToken
+		return refuse(ReasonNotSessionToken, "typ", h.Type.value)
 	case h.Category.set && h.Category.value != categorySessionToken && h.Category.value != categoryAny:
-		return ReasonNotSessionToken
+		return refuse(ReasonNotSessionToken, "cat", h.Category.value)
 	case h.Algorithm.value != algorithm:
-		return ReasonInvalidAlgorithm
+		return refuse(ReasonInvalidAlgorithm, "alg", h.Algorithm.value)
 	}
-	return ""
+	return nil
+}
+
+// refuseSignature refuses a token whose signature is not that of the key.
+func (a *Authenticator) refuseSignature(h *header) *Error {
+	with := "the key of this kid that Clerk lists"
+	if a.keys.local != nil {
+		with = "JWTKey"
+	}
+	return refuse(ReasonInvalidSignature, "kid", h.KeyID.value, "verified_with", with)
 }
 
 // parseClaims reads the payload of a session token in compact form.
-func parseClaims(token string) (claims, Reason) {
+func parseClaims(token string) (claims, *Error) {
 	var c claims
 	if err := decode(payload(token), &c); err != nil {
-		return c, ReasonMalformedClaims
+		return c, refuse(ReasonMalformedClaims, "claim", malformedClaim(err))
 	}
-	return c, ""
+	return c, nil
 }
 
 // payload returns the encoded payload of a token in compact form.
@@ -244,36 +256,55 @@ var compactAlphabet = func() (set [256]bool) {
 }()
 
 // checkClaims goes beyond the SDK, which leaves these to its caller.
-func (a *Authenticator) checkClaims(c *claims) Reason {
+func (a *Authenticator) checkClaims(c *claims) *Error {
 	switch {
 	case !c.Expiry.set:
-		return ReasonMalformedClaims
+		return refuse(ReasonMalformedClaims, "claim", "exp")
 	case !isUserID(c.Subject):
-		return ReasonInvalidSubject
+		return refuse(ReasonInvalidSubject)
 	case c.SessionID == "":
-		return ReasonMissingSession
+		return refuse(ReasonMissingSession)
 	case !isIssuer(c.Issuer, a.options.Issuer):
-		return ReasonInvalidIssuer
+		return a.refuseIssuer(c.Issuer)
+	case !a.parties.accept(c.AuthorizedParty) && c.AuthorizedParty == "":
+		return refuse(ReasonMissingAuthorized)
 	case !a.parties.accept(c.AuthorizedParty):
-		return ReasonInvalidAuthorized
+		return refuse(ReasonInvalidAuthorized, "azp", c.AuthorizedParty)
 	case c.Status == "pending":
-		return ReasonSessionPending
+		return refuse(ReasonSessionPending)
 	}
-	return ""
+	return nil
+}
+
+func (a *Authenticator) refuseIssuer(iss string) *Error {
+	return refuse(ReasonInvalidIssuer, "iss", iss, "configured", a.options.Issuer)
 }
 
 // check allows the leeway in the same direction as Clerk's JavaScript SDK: a
 // token is expired as soon as exp lies the whole leeway back.
-func (v validity) check(now time.Time) Reason {
+func (v validity) check(now time.Time) *Error {
 	switch {
 	case !v.expiry.After(now.Add(-leeway)):
-		return ReasonExpired
+		return refuse(ReasonExpired, "seconds_ago", seconds(now.Sub(v.expiry)))
 	case v.notBefore.After(now.Add(leeway)):
-		return ReasonNotActiveYet
+		return refuse(ReasonNotActiveYet, "seconds_ahead", seconds(v.notBefore.Sub(now)))
 	case v.issuedAt.After(now.Add(leeway)):
-		return ReasonIssuedInFuture
+		return refuse(ReasonIssuedInFuture, "seconds_ahead", seconds(v.issuedAt.Sub(now)))
 	}
-	return ""
+	return nil
+}
+
+func seconds(d time.Duration) int { return int(d.Round(time.Second) / time.Second) }
+
+// checkTime tells with a refusal whether it is this machine's clock that is wrong.
+func (a *Authenticator) checkTime(v validity) *Error {
+	refusal := v.check(a.options.Now())
+	if refusal != nil {
+		if ahead := a.backend.connection.clockAhead(); ahead != 0 {
+			refusal.evidence = append(refusal.evidence, "clock_ahead_seconds", seconds(ahead))
+		}
+	}
+	return refusal
 }
 
 // size estimates the bytes that remembering v takes.

@@ -149,6 +149,9 @@ func (u *users) refresh(id string, entry *userEntry, now time.Time) {
 func (u *users) put(id string, record userRecord) userRecord {
 	kept := record
 	u.cache.Compute(id, func(known *userEntry, found bool) (*userEntry, otter.ComputeOp) {
+		if found && kept.refusal == ReasonUnknownUser && known.refusal != ReasonUnknownUser {
+			kept.refusal = ReasonUserDeleted // Clerk had the user before
+		}
 		if found && known.supersedes(&record) {
 			kept = known.userRecord
 			if known.refusal == "" && record.checkedAt.After(kept.checkedAt) {

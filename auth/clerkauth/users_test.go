@@ -53,7 +53,7 @@ func TestDeletedUserIsRemembered(t *testing.T) {
 	gone := fakeclerk.Claim("sub", "user_gone")
 	for range 10 {
 		_, err := f.authenticate(t, "user_ada", gone)
-		wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserDeleted)
+		wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUnknownUser)
 	}
 	if n := f.clerk.Requests(userRoute); n != 1 {
 		t.Errorf("%d loads of a deleted user, want 1", n)
@@ -323,7 +323,7 @@ func TestListThatLeavesUsersOut(t *testing.T) {
 		t.Errorf("%d refused", refused)
 	}
 	_, err = c.authenticator.Authenticate(t.Context(), gone)
-	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserDeleted)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUnknownUser)
 }
 
 // TestNothingIsRemembered with durations that say so.
