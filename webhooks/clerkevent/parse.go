@@ -1,0 +1,252 @@
+package clerkevent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"encore.app/auth/clerkauth"
+)
+
+// malformed is what is wrong with an event that Clerk signed. Of the values in
+// the event it holds the record's id alone.
+type malformed struct {
+	eventType            Type
+	record, field, fault string
+}
+
+// parse makes an event of a webhook's body, and nil of a type that is ignored
+// (https://clerk.com/docs/guides/development/webhooks/overview#payload-structure).
+func parse(id string, body []byte) (*Event, *malformed) {
+	var kind struct {
+		Type Type `json:"type"`
+	}
+	err := decode(body, "", &kind)
+	if err == nil && kind.Type == "" {
+		err = &fieldError{"type", "is missing"}
+	}
+	read, known := readers[kind.Type]
+	if err == nil && !known {
+		return nil, nil
+	}
+	var envelope struct {
+		Timestamp  instant         `json:"timestamp"`
+		InstanceID string          `json:"instance_id"`
+		Data       json.RawMessage `json:"data"`
+	}
+	if err == nil {
+		err = decode(body, "", &envelope)
+	}
+	e := &Event{ID: id, Type: kind.Type, At: envelope.Timestamp.Time, InstanceID: envelope.InstanceID}
+	if err == nil && e.At.IsZero() {
+		err = &fieldError{"timestamp", "is missing"}
+	}
+	if err == nil {
+		err = read(e, envelope.Data)
+	}
+	if err == nil {
+		return e, nil
+	}
+	m := &malformed{eventType: kind.Type, record: recordID(envelope.Data), fault: err.Error()}
+	if wrong := new(fieldError); errors.As(err, &wrong) {
+		m.field, m.fault = wrong.field, wrong.fault
+	}
+	return nil, m
+}
+
+// fieldError is what is wrong with a field.
+type fieldError struct{ field, fault string }
+
+func (e *fieldError) Error() string { return e.field + " " + e.fault }
+
+// decode is [json.Unmarshal] with errors that name the field and hold no value.
+// The names of the fields in the object begin with the prefix.
+func decode(data []byte, prefix string, into any) error {
+	err := json.Unmarshal(data, into)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &wrong):
+		return &fieldError{strings.TrimSuffix(prefix, "."), "is not JSON"}
+	case wrong.Value == outOfRange:
+		return &fieldError{prefix + wrong.Field, "is out of range"}
+	}
+	kind, _, _ := strings.Cut(wrong.Value, " ") // of "number 1.5"
+	return &fieldError{strings.TrimSuffix(prefix+wrong.Field, "."), "is of the type " + kind}
+}
+
+// requiredID is a member that no record can do without.
+type requiredID struct {
+	name  string
+	value *string
+}
+
+// decodeData decodes the member data.
+func decodeData(data []byte, into any, ids ...requiredID) error {
+	if err := decode(data, "data.", into); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		switch {
+		case *id.value == "":
+			return &fieldError{"data." + id.name, "is missing"}
+		case !usableID(*id.value):
+			return &fieldError{"data." + id.name, "is not an id"}
+		}
+	}
+	return nil
+}
+
+// usableID reports whether the id can be stored and logged. Clerk's consist of
+// ASCII letters, digits and underscores.
+func usableID(id string) bool {
+	return len(id) <= maxIDBytes && strings.IndexFunc(id, func(c rune) bool { return c <= ' ' || c >= 0x7f }) < 0
+}
+
+// recordID is the id in the member data, as far as it can be read.
+func recordID(data []byte) string {
+	var record struct {
+		ID any `json:"id"`
+	}
+	_ = json.Unmarshal(data, &record)
+	if id := fmt.Sprint(record.ID); record.ID != nil && usableID(id) {
+		return id
+	}
+	return ""
+}
+
+// instant is a time as Clerk writes it, see [clerkauth.UnixTime], or 0 or null
+// for none.
+type instant struct{ time.Time }
+
+const (
+	outOfRange = "date out of range"
+	// maxMilliseconds is the end of the year 9999, the last that JSON can hold.
+	maxMilliseconds = 253_402_300_799_999
+)
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (i *instant) UnmarshalJSON(data []byte) error {
+	var number json.Number
+	if err := json.Unmarshal(data, &number); err != nil || len(data) > 0 && data[0] == '"' {
+		return &json.UnmarshalTypeError{Value: "other than a number"}
+	}
+	since1970, err := strconv.ParseFloat(string(number), 64)
+	switch {
+	case number == "" || since1970 == 0:
+		return nil
+	case err != nil || since1970 < 0 || since1970 > maxMilliseconds:
+		return &json.UnmarshalTypeError{Value: outOfRange}
+	}
+	i.Time = clerkauth.UnixTime(int64(since1970))
+	return nil
+}
+
+var readers = map[Type]func(*Event, []byte) error{
+	UserCreated: readUser, UserUpdated: readUser, UserDeleted: readUser,
+	SessionEnded: readSession, SessionRemoved: readSession, SessionRevoked: readSession,
+	OrganizationCreated: readOrganization, OrganizationUpdated: readOrganization, OrganizationDeleted: readOrganization,
+	MembershipCreated: readMembership, MembershipUpdated: readMembership, MembershipDeleted: readMembership,
+}
+
+func readUser(e *Event, data []byte) error {
+	var user struct {
+		ID                    string `json:"id"`
+		ExternalID            string `json:"external_id"`
+		PrimaryEmailAddressID string `json:"primary_email_address_id"`
+		EmailAddresses        []struct {
+			ID           string `json:"id"`
+			EmailAddress string `json:"email_address"`
+			Verification struct {
+				Status string `json:"status"`
+			} `json:"verification"`
+		} `json:"email_addresses"`
+		Username  string  `json:"username"`
+		FirstName string  `json:"first_name"`
+		LastName  string  `json:"last_name"`
+		Banned    bool    `json:"banned"`
+		CreatedAt instant `json:"created_at"`
+		UpdatedAt instant `json:"updated_at"`
+	}
+	if err := decodeData(data, &user, requiredID{"id", &user.ID}); err != nil {
+		return err
+	}
+	e.Subject = user.ID
+	e.User = &User{
+		ID: user.ID, ExternalID: user.ExternalID,
+		Username: user.Username, FirstName: user.FirstName, LastName: user.LastName,
+		Banned: user.Banned, CreatedAt: user.CreatedAt.Time, UpdatedAt: user.UpdatedAt.Time,
+	}
+	for _, address := range user.EmailAddresses {
+		if address.ID == user.PrimaryEmailAddressID && address.ID != "" {
+			e.User.PrimaryEmailAddress = address.EmailAddress
+			e.User.EmailVerified = address.Verification.Status == "verified"
+		}
+	}
+	return nil
+}
+
+// readSession orders a session's events with those of its user.
+func readSession(e *Event, data []byte) error {
+	var session struct {
+		ID     string `json:"id"`
+		UserID string `json:"user_id"`
+	}
+	if err := decodeData(data, &session, requiredID{"id", &session.ID}, requiredID{"user_id", &session.UserID}); err != nil {
+		return err
+	}
+	e.Subject = session.UserID
+	e.Session = &Session{ID: session.ID, UserID: session.UserID}
+	return nil
+}
+
+func readOrganization(e *Event, data []byte) error {
+	var organization struct {
+		ID        string  `json:"id"`
+		Slug      string  `json:"slug"`
+		Name      string  `json:"name"`
+		CreatedAt instant `json:"created_at"`
+		UpdatedAt instant `json:"updated_at"`
+	}
+	if err := decodeData(data, &organization, requiredID{"id", &organization.ID}); err != nil {
+		return err
+	}
+	e.Subject = organization.ID
+	e.Organization = &Organization{
+		ID: organization.ID, Slug: organization.Slug, Name: organization.Name,
+		CreatedAt: organization.CreatedAt.Time, UpdatedAt: organization.UpdatedAt.Time,
+	}
+	return nil
+}
+
+// readMembership orders a membership's events with those of its organization.
+func readMembership(e *Event, data []byte) error {
+	var membership struct {
+		ID           string `json:"id"`
+		Role         string `json:"role"`
+		Organization struct {
+			ID string `json:"id"`
+		} `json:"organization"`
+		PublicUserData struct {
+			UserID string `json:"user_id"`
+		} `json:"public_user_data"`
+		CreatedAt instant `json:"created_at"`
+		UpdatedAt instant `json:"updated_at"`
+	}
+	err := decodeData(data, &membership, requiredID{"id", &membership.ID},
+		requiredID{"organization.id", &membership.Organization.ID}, requiredID{"public_user_data.user_id", &membership.PublicUserData.UserID})
+	if err != nil {
+		return err
+	}
+	e.Subject = membership.Organization.ID
+	e.Membership = &Membership{
+		ID: membership.ID, OrganizationID: membership.Organization.ID,
+		UserID: membership.PublicUserData.UserID, Role: membership.Role,
+		CreatedAt: membership.CreatedAt.Time, UpdatedAt: membership.UpdatedAt.Time,
+	}
+	return nil
+}
