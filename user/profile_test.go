@@ -19,16 +19,18 @@ func TestGetProfile(t *testing.T) {
 	if _, err := GetProfile(t.Context()); errs.Code(err) != errs.Unauthenticated {
 		t.Errorf("nobody: got %v, want unauthenticated", err)
 	}
-	for _, want := range []profile.Profile{
-		{UserID: "user_ada", Email: "ada@example.com"},
-		{UserID: "user_noemail", Email: ""},
-	} {
-		et.OverrideAuthInfo("user_ada", &auth.Data{Caller: clerkauth.Caller{
-			TokenType: clerkauth.SessionToken, Subject: want.UserID, UserID: want.UserID, Email: want.Email,
-		}})
-		got, err := GetProfile(t.Context())
-		if err != nil || *got != want {
-			t.Errorf("got %+v, %v; want %+v", got, err, want)
-		}
+	et.OverrideAuthInfo("user_ada", &auth.Data{Caller: clerkauth.Caller{
+		TokenType: clerkauth.SessionToken, Subject: "user_ada", UserID: "user_ada", Email: "ada@example.com",
+	}})
+	want := profile.Profile{UserID: "user_ada", Email: "ada@example.com"}
+	if got, err := GetProfile(t.Context()); err != nil || *got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	et.OverrideAuthInfo("user_noemail", &auth.Data{Caller: clerkauth.Caller{
+		TokenType: clerkauth.SessionToken, Subject: "user_noemail", UserID: "user_noemail",
+	}})
+	want = profile.Profile{UserID: "user_noemail", Email: ""}
+	if got, err := GetProfile(t.Context()); err != nil || *got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
