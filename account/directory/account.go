@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"time"
 
 	"encore.dev/beta/errs"
 	"github.com/jackc/pgx/v5"
@@ -37,39 +38,42 @@ func (s *Store) Account(ctx context.Context, caller *clerkauth.Caller) (*Account
 }
 
 func (s *Store) account(ctx context.Context, caller *clerkauth.Caller) (*Account, error) {
-	account, described, err := s.findAccount(ctx, caller.UserID)
-	if err != nil || account != nil && (described || account.Email == caller.Email && account.EmailVerified == caller.EmailVerified) {
+	account, known, err := s.findAccount(ctx, caller)
+	if err != nil || known {
 		return account, err
 	}
 	// Clerk has not described the user to this database. An event that comes
-	// meanwhile stays.
+	// meanwhile stays, and so does what a token says that was issued later.
 	_, err = s.pool.Exec(ctx, `
-		INSERT INTO users AS old (id, primary_email, email_verified) VALUES ($1, $2, $3)
+		INSERT INTO users AS old (id, primary_email, email_verified, said_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (id) DO UPDATE SET
-			primary_email = excluded.primary_email, email_verified = excluded.email_verified, stored_at = clock_timestamp()
-		WHERE old.updated_at IS NULL AND old.deleted_at IS NULL`,
-		caller.UserID, storable(caller.Email), caller.EmailVerified)
+			primary_email = excluded.primary_email, email_verified = excluded.email_verified, said_at = excluded.said_at
+		WHERE old.updated_at IS NULL AND old.deleted_at IS NULL
+			AND coalesce(excluded.said_at, '-infinity') >= coalesce(old.said_at, '-infinity')`,
+		caller.UserID, storable(caller.Email), caller.EmailVerified, orNil(caller.IssuedAt))
 	if err != nil {
 		return nil, err
 	}
-	account, _, err = s.findAccount(ctx, caller.UserID)
+	account, _, err = s.findAccount(ctx, caller)
 	return account, err
 }
 
 const accountStatement = `
 	SELECT u.primary_email, u.email_verified, u.username, u.first_name, u.last_name,
-		u.updated_at IS NOT NULL, u.deleted_at IS NOT NULL,
+		u.updated_at IS NOT NULL, u.said_at, u.deleted_at IS NOT NULL,
 		coalesce(s.version, 0), coalesce(s.display_name, ''), coalesce(s.locale, ''), coalesce(s.time_zone, ''),
 		coalesce(s.theme, $2)
 	FROM users u LEFT JOIN settings s ON s.user_id = u.id WHERE u.id = $1`
 
-// findAccount returns nil for a user who is not known, and reports whether Clerk
-// has described the user.
-func (s *Store) findAccount(ctx context.Context, userID string) (account *Account, described bool, err error) {
-	a := Account{UserID: userID}
-	var deleted bool
-	err = s.pool.QueryRow(ctx, accountStatement, userID, defaultTheme).Scan(
-		&a.Email, &a.EmailVerified, &a.Username, &a.FirstName, &a.LastName, &described, &deleted,
+// findAccount returns nil for a user who is not known, and reports whether the
+// caller's token has nothing to add: Clerk has described the user, or a token
+// that was not issued earlier said the same.
+func (s *Store) findAccount(ctx context.Context, caller *clerkauth.Caller) (account *Account, known bool, err error) {
+	a := Account{UserID: caller.UserID}
+	var described, deleted bool
+	var saidAt *time.Time
+	err = s.pool.QueryRow(ctx, accountStatement, caller.UserID, defaultTheme).Scan(
+		&a.Email, &a.EmailVerified, &a.Username, &a.FirstName, &a.LastName, &described, &saidAt, &deleted,
 		&a.Settings.Version, &a.Settings.DisplayName, &a.Settings.Locale, &a.Settings.TimeZone, &a.Settings.Theme)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -79,7 +83,9 @@ func (s *Store) findAccount(ctx context.Context, userID string) (account *Accoun
 	case deleted:
 		return nil, false, errDeleted()
 	}
-	return &a, described, nil
+	age := caller.IssuedAt.Compare(orZero(saidAt))
+	known = described || age < 0 || age == 0 && a.Email == storable(caller.Email) && a.EmailVerified == caller.EmailVerified
+	return &a, known, nil
 }
 
 func errNoUser() error {

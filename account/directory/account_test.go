@@ -61,6 +61,29 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// TestOlderToken has two tokens in use whose address differs, before Clerk has
+// described the user: the token that was issued later counts, whichever comes last.
+func TestOlderToken(t *testing.T) {
+	s, _ := newStore(t, nil)
+	for i, step := range []struct {
+		email  string
+		issued int
+		want   string
+	}{
+		{"a@example.com", 1, "a@example.com"},
+		{"b@example.com", 2, "b@example.com"},
+		{"a@example.com", 1, "b@example.com"},
+		{"b@example.com", 5, "b@example.com"},
+		{"c@example.com", 4, "b@example.com"},
+		{"c@example.com", 6, "c@example.com"},
+	} {
+		caller := &clerkauth.Caller{UserID: "user_ada", Email: step.email, IssuedAt: at(step.issued)}
+		if got, err := s.Account(t.Context(), caller); err != nil || got.Email != step.want {
+			t.Errorf("step %d: %+v, %v", i, got, codeOf(err))
+		}
+	}
+}
+
 // TestAccountOfAMember describes a user whom a membership made known.
 func TestAccountOfAMember(t *testing.T) {
 	s, _ := newStore(t, nil)

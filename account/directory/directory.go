@@ -16,9 +16,7 @@ package directory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -124,7 +122,9 @@ func (s *Store) answer(ctx context.Context, err error) error {
 	if errors.As(err, &refused) && refused.Code == "42P01" {
 		s.ready.Store(false) // the database was made anew: its tables are missing
 	}
-	s.log.Error("the database failed", "reason", reason(err))
+	if logged := new(migrationError); !errors.As(err, &logged) {
+		s.log.Error("the database failed", describe(err)...)
+	}
 	return &errs.Error{Code: errs.Unavailable, Message: "the database is unavailable, try again shortly"}
 }
 
@@ -135,23 +135,6 @@ func (s *Store) answer(ctx context.Context, err error) error {
 func forClient(err error) (*errs.Error, bool) {
 	e, ok := err.(*errs.Error)
 	return e, ok
-}
-
-// reason describes an error of the database in words that hold no value of a
-// row: PostgreSQL repeats values in its messages.
-func reason(err error) string {
-	var refused *pgconn.PgError
-	var connect *pgconn.ConnectError
-	var network net.Error
-	switch {
-	case errors.As(err, &refused):
-		return "SQLSTATE " + refused.Code
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return "no answer in time"
-	case errors.As(err, &connect), errors.As(err, &network):
-		return "no connection"
-	}
-	return fmt.Sprintf("%T", err)
 }
 
 // transact runs work in a transaction. Transactions that lock the same rows in

@@ -38,7 +38,7 @@ func (s *Store) Follow(ctx context.Context, target Target) {
 			return
 		}
 		if err != nil && !failing {
-			s.log.Warn("events of other instances are not followed", "reason", reason(err))
+			s.log.Warn("events of other instances are not followed", describe(err)...)
 		}
 		failing = err != nil
 		if wait(ctx, followEvery) != nil {
@@ -47,25 +47,31 @@ func (s *Store) Follow(ctx context.Context, target Target) {
 	}
 }
 
+// followPage is the most events that a follower holds at a time.
+const followPage = 1000
+
 // follower reads the table of events without leaving one out. The sequence alone
 // would: a row's number is taken when it is written, and a row with a lower
-// number may be committed later. So the follower reads from the oldest
-// transaction that was unfinished when it last looked, and skips what it has
-// told of already.
+// number may be committed later. So the follower goes from one snapshot of the
+// database to a later one, and reads the events of the transactions that ended
+// between the two. A transaction that stays open for long, in any database of the
+// server, costs it nothing.
 type follower struct {
 	store  *Store
 	target Target
 
-	oldest string         // the oldest unfinished transaction; "" at first
-	told   map[int64]bool // events of that transaction and later ones
+	from, to string // snapshots; from is "" at first, to is "" between two rounds
+	// In a round: the last event that was told.
+	transaction string
+	seq         int64
 }
 
 // occurrence is a row of events with the user's row of now.
 type occurrence struct {
-	seq         *int64
+	transaction string
+	seq         int64
 	sessionID   *string
-	at          *time.Time
-	unfinished  bool // whether its transaction is not older than the oldest
+	at          time.Time
 	user        clerkauth.UserRecord
 	userUpdated *time.Time
 	userDeleted *time.Time
@@ -73,61 +79,94 @@ type occurrence struct {
 
 // poll tells the target what is new. After an error it begins at the same place.
 func (f *follower) poll(ctx context.Context) error {
+	if f.to == "" {
+		if err := f.begin(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		page, err := f.page(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			if err := f.tell(ctx, &o); err != nil {
+				return err
+			}
+			f.transaction, f.seq = o.transaction, o.seq
+		}
+		if len(page) < followPage {
+			f.from, f.to = f.to, ""
+			return nil
+		}
+	}
+}
+
+// begin takes the snapshot to which the next round goes. At first, and when the
+// database's transactions are numbered anew, as after it was restored, the round
+// begins with the transactions that stored events within learnSince. OFFSET keeps
+// PostgreSQL from looking for them along the index of all transactions.
+func (f *follower) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if err := f.store.prepare(ctx); err != nil {
 		return err
 	}
-	from, args := "e.stored_at > clock_timestamp() - $1::interval", []any{learnSince}
-	if f.oldest != "" {
-		from, args = "e.transaction >= $1::text::xid8", []any{f.oldest}
-	}
-	// The snapshot is that of the statement, so it belongs to the rows. Without
-	// rows there is one of NULLs.
-	rows, err := f.store.pool.Query(ctx, `
-		SELECT pg_snapshot_xmin(now.snapshot)::text, e.seq, e.session_id, e.at,
-			coalesce(e.transaction >= pg_snapshot_xmin(now.snapshot), false),
-			coalesce(u.id, ''), coalesce(u.primary_email, ''), coalesce(u.email_verified, false), coalesce(u.banned, false),
-			u.updated_at, u.deleted_at
-		FROM (SELECT pg_current_snapshot() AS snapshot) AS now
-		LEFT JOIN events e ON `+from+`
-		LEFT JOIN users u ON u.id = e.user_id
-		ORDER BY e.seq`, args...)
-	if err != nil {
-		return err
-	}
-	var oldest string
-	var o occurrence
-	var all []occurrence
-	_, err = pgx.ForEachRow(rows, []any{&oldest, &o.seq, &o.sessionID, &o.at, &o.unfinished,
-		&o.user.ID, &o.user.PrimaryEmail, &o.user.EmailVerified, &o.user.Banned, &o.userUpdated, &o.userDeleted}, func() error {
-		if o.seq != nil {
-			all = append(all, o)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	told := make(map[int64]bool)
-	for _, o := range all {
-		if !f.told[*o.seq] {
-			if err := f.tell(ctx, &o); err != nil {
-				return err
-			}
-		}
-		if o.unfinished {
-			told[*o.seq] = true
-		}
-	}
-	f.oldest, f.told = oldest, told
-	return nil
+	return f.store.pool.QueryRow(ctx, snapshotStatement, f.from, learnSince).Scan(&f.to, &f.from, &f.transaction, &f.seq)
 }
+
+const snapshotStatement = `
+	SELECT latest::text, CASE
+		WHEN pg_snapshot_xmax(nullif($1, '')::pg_snapshot) <= pg_snapshot_xmax(latest) THEN $1
+		ELSE (
+			SELECT first || ':' || first || ':' FROM (
+				SELECT coalesce(min(transaction), pg_snapshot_xmax(latest)) AS first
+				FROM (SELECT transaction FROM events WHERE stored_at > now() - $2::interval OFFSET 0) AS recent
+			) AS oldest
+		)
+	END, '0', 0
+	FROM pg_current_snapshot() AS latest`
+
+// page reads the next events of the round.
+func (f *follower) page(ctx context.Context) ([]occurrence, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	rows, err := f.store.pool.Query(ctx, followStatement, f.from, f.to, f.transaction, f.seq, followPage)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o occurrence, err error) {
+		err = row.Scan(&o.transaction, &o.seq, &o.sessionID, &o.at,
+			&o.user.ID, &o.user.PrimaryEmail, &o.user.EmailVerified, &o.user.Banned, &o.userUpdated, &o.userDeleted)
+		return o, err
+	})
+}
+
+// followStatement reads the events of the transactions that were unfinished in
+// the first snapshot, one by one or begun later, and ended before the second. Its
+// condition names one place to begin at, because an index scan begins at one.
+const followStatement = `
+	SELECT e.transaction::text, e.seq, e.session_id, e.at,
+		coalesce(u.id, ''), coalesce(u.primary_email, ''), coalesce(u.email_verified, false), coalesce(u.banned, false),
+		u.updated_at, u.deleted_at
+	FROM (
+		SELECT unfinished AS first, unfinished AS last FROM pg_snapshot_xip($1::text::pg_snapshot) AS unfinished
+		UNION ALL
+		SELECT pg_snapshot_xmax($1::text::pg_snapshot), pg_snapshot_xmax($2::text::pg_snapshot)
+	) AS span
+	CROSS JOIN LATERAL (
+		SELECT * FROM events
+		WHERE (transaction, seq) > (greatest(span.first, $3::text::xid8), CASE WHEN span.first > $3::text::xid8 THEN 0 ELSE $4::bigint END)
+			AND transaction <= span.last AND pg_visible_in_snapshot(transaction, $2::text::pg_snapshot)
+		ORDER BY transaction, seq LIMIT $5
+	) AS e
+	LEFT JOIN users u ON u.id = e.user_id
+	ORDER BY e.transaction, e.seq LIMIT $5`
 
 func (f *follower) tell(ctx context.Context, o *occurrence) error {
 	switch {
 	case o.sessionID != nil:
-		return f.target.SessionEnded(ctx, *o.sessionID, *o.at)
+		return f.target.SessionEnded(ctx, *o.sessionID, o.at)
 	case o.userDeleted != nil:
 		return f.target.UserDeleted(ctx, o.user.ID, *o.userDeleted)
 	case o.userUpdated != nil:

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"time"
 
 	"encore.dev/beta/errs"
 	"github.com/jackc/pgx/v5"
@@ -37,9 +38,8 @@ type MembersParams struct {
 	Q string `query:"q" encore:"sensitive"`
 }
 
-// Members is a page of members: the oldest first, or for a search in the order
-// of the words that are found. What one request costs is bounded: the page of a
-// search for several words may be short or empty and have a next one all the
+// Members is a page of members, the oldest first. What one request costs is
+// bounded: the page of a search may be short or empty and have a next one all the
 // same.
 type Members struct {
 	Members []*Member `json:"members"`
@@ -53,8 +53,8 @@ type Members struct {
 type Member struct {
 	UserID string `json:"userId"`
 	Role   string `json:"role"`
-	// Identifier is the email address or, without one, the username. It is ""
-	// for a user whom Clerk has not described to this database yet.
+	// Identifier is the email address, or without one the username, or without
+	// both what Clerk calls the member by, such as a phone number.
 	Identifier string `json:"identifier" encore:"sensitive"`
 	FirstName  string `json:"firstName" encore:"sensitive"`
 	LastName   string `json:"lastName" encore:"sensitive"`
@@ -88,33 +88,51 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 	case deleted:
 		return nil, &errs.Error{Code: errs.NotFound, Message: "no such organization"}
 	}
-	if len(q.words) > 1 && q.after.userID == "" {
-		if err := s.pool.QueryRow(ctx, rarest, organizationID, q.words).Scan(&q.along); err != nil {
-			return nil, err
-		}
+	return page, s.fillPage(ctx, organizationID, q, page)
+}
+
+// fillPage reads the members one by one. A search that has not filled its page
+// then takes from the index of words those whom it finds, unless they are many:
+// the caller goes on from where it came.
+func (s *Store) fillPage(ctx context.Context, organizationID string, q membersQuery, page *Members) error {
+	more, err := s.readMembers(ctx, organizationID, &q, nil, page)
+	if err != nil || !more {
+		return err
 	}
-	statement, args := q.statement(organizationID)
+	found, err := collect[string](ctx, s.pool, foundStatement, q.search, q.window)
+	if err != nil {
+		return err
+	}
+	if len(found) == q.window {
+		page.Next = q.after.String()
+		return nil
+	}
+	_, err = s.readMembers(ctx, organizationID, &q, found, page)
+	return err
+}
+
+// readMembers adds members to the page, as far as it has room. It reports whether
+// there may be more, after the window.
+func (s *Store) readMembers(ctx context.Context, organizationID string, q *membersQuery, ids []string, page *Members) (more bool, err error) {
+	statement, args := q.membersStatement(organizationID, ids)
 	rows, err := s.pool.Query(ctx, statement, args...)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	var m Member
-	at := position{along: q.along}
-	var lastRead, belongs bool
-	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &at.joined, &at.entry, &lastRead, &belongs}, func() error {
-		switch at.userID = m.UserID; {
-		case belongs && len(page.Members) == q.limit: // there is one more
+	var joined time.Time
+	var found, last bool
+	_, err = pgx.ForEachRow(rows, []any{&m.UserID, &m.Role, &m.Identifier, &m.FirstName, &m.LastName, &joined, &found, &last}, func() error {
+		if found && len(page.Members) == q.limit { // there is one more
 			page.Next = q.after.String()
 			return nil
-		case belongs:
-			found := m
-			page.Members = append(page.Members, &found)
 		}
-		q.after = at
-		if lastRead {
-			page.Next = q.after.String()
+		if found {
+			member := m
+			page.Members = append(page.Members, &member)
 		}
+		q.after, more = position{userID: m.UserID, joined: joined}, last
 		return nil
 	})
-	return page, err
+	return more, err
 }

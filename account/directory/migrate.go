@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -36,7 +37,11 @@ func (s *Store) prepare(ctx context.Context) error {
 		migrated := s.migration.DoChan("", func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), migrationTimeout)
 			defer cancel()
-			return nil, s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx, all) })
+			err := s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx, all) })
+			if failed := new(migrationError); errors.As(err, &failed) {
+				s.log.Error("the schema could not be migrated", append(describe(err), "migration", failed.number)...)
+			}
+			return nil, err
 		})
 		select {
 		case result := <-migrated:
@@ -45,7 +50,22 @@ func (s *Store) prepare(ctx context.Context) error {
 			err = ctx.Err()
 		}
 	}
+	if err == nil {
+		err = s.checkLetters(ctx)
+	}
 	s.ready.Store(err == nil)
+	return err
+}
+
+// checkLetters warns where the server could not give migration 4 a collation that
+// knows the letters of every language.
+func (s *Store) checkLetters(ctx context.Context) error {
+	var known bool
+	err := s.pool.QueryRow(ctx, "SELECT search_words('É') = ARRAY['é']").Scan(&known)
+	if err == nil && !known {
+		s.log.Warn("searches for members do not find É by é: the locale of the database knows no such letters",
+			"hint", "use a PostgreSQL with ICU, or create the database with a UTF-8 locale such as C.UTF-8: docs/database.md")
+	}
 	return err
 }
 
@@ -60,17 +80,20 @@ func migrate(ctx context.Context, tx pgx.Tx, all []string) error {
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
 		return err
 	}
+	if err := checkServer(ctx, tx); err != nil {
+		return &migrationError{current + 1, err}
+	}
 	// Another instance may have been faster.
 	if current, err = version(ctx, tx); err != nil || current >= len(all) {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)"); err != nil {
-		return err
+		return &migrationError{current + 1, err}
 	}
-	for _, statements := range all[current:] {
+	for i, statements := range all[current:] {
 		// Without arguments, pgx sends several statements at once.
 		if _, err := tx.Exec(ctx, statements); err != nil {
-			return err
+			return &migrationError{current + i + 1, err}
 		}
 	}
 	if _, err := tx.Exec(ctx, "DELETE FROM schema_migrations"); err != nil {
@@ -80,7 +103,24 @@ func migrate(ctx context.Context, tx pgx.Tx, all []string) error {
 	return err
 }
 
-// version returns the number of migrations that are applied.
+// checkServer refuses a server that cannot have the schema.
+func checkServer(ctx context.Context, tx pgx.Tx) error {
+	var number int
+	var encoding string
+	err := tx.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')").Scan(&number, &encoding)
+	switch {
+	case err != nil:
+		return err
+	case number < 130000:
+		return &unfitError{fault{"the server is older than PostgreSQL 13", "upgrade the server"}}
+	case encoding != "UTF8":
+		return &unfitError{fault{"the encoding of the database is not UTF8", "create the database with ENCODING 'UTF8' TEMPLATE template0"}}
+	}
+	return nil
+}
+
+// version returns the number of migrations that are applied. One that failed
+// leaves its number as dirty, and nothing else.
 func version(ctx context.Context, tx interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
 }) (int, error) {
@@ -93,7 +133,7 @@ func version(ctx context.Context, tx interface {
 		return 0, err
 	}
 	var version int
-	err = tx.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM schema_migrations WHERE NOT dirty").Scan(&version)
+	err = tx.QueryRow(ctx, "SELECT coalesce(max(version - dirty::int), 0) FROM schema_migrations").Scan(&version)
 	return version, err
 }
 

@@ -51,6 +51,8 @@ type Caller struct {
 	AuthorizedParty string
 	// ExpiresAt is when the token expires, zero for one that does not.
 	ExpiresAt time.Time
+	// IssuedAt is when a session token was issued. It is zero for a machine.
+	IssuedAt time.Time
 
 	// Organization is the active organization; its ID is "" when none is.
 	Organization Organization

@@ -149,6 +149,7 @@ func newVerifiedToken(c *claims, key *publicKey, keyID string) *verifiedToken {
 			SessionID:       c.SessionID,
 			AuthorizedParty: c.AuthorizedParty,
 			ExpiresAt:       c.Expiry.time(),
+			IssuedAt:        c.IssuedAt.time(),
 		},
 		key:      key,
 		keyID:    keyID,

@@ -310,8 +310,8 @@ export namespace directory {
         userId: string
         role: string
         /**
-         * Identifier is the email address or, without one, the username. It is ""
-         * for a user whom Clerk has not described to this database yet.
+         * Identifier is the email address, or without one the username, or without
+         * both what Clerk calls the member by, such as a phone number.
          */
         identifier: string
 
@@ -320,9 +320,8 @@ export namespace directory {
     }
 
     /**
-     * Members is a page of members: the oldest first, or for a search in the order
-     * of the words that are found. What one request costs is bounded: the page of a
-     * search for several words may be short or empty and have a next one all the
+     * Members is a page of members, the oldest first. What one request costs is
+     * bounded: the page of a search may be short or empty and have a next one all the
      * same.
      */
     export interface Members {

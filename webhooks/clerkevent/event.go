@@ -103,6 +103,9 @@ type Membership struct {
 	OrganizationID string
 	UserID         string
 	Role           string // such as org:admin
+	// Identifier is what Clerk calls the user by: the email address, or what the
+	// user has instead, such as a phone number.
+	Identifier string `encore:"sensitive"`
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -232,7 +232,8 @@ func readMembership(e *Event, data []byte) error {
 			ID string `json:"id"`
 		} `json:"organization"`
 		PublicUserData struct {
-			UserID string `json:"user_id"`
+			UserID     string `json:"user_id"`
+			Identifier string `json:"identifier"`
 		} `json:"public_user_data"`
 		CreatedAt instant `json:"created_at"`
 		UpdatedAt instant `json:"updated_at"`
@@ -245,7 +246,7 @@ func readMembership(e *Event, data []byte) error {
 	e.Subject = membership.Organization.ID
 	e.Membership = &Membership{
 		ID: membership.ID, OrganizationID: membership.Organization.ID,
-		UserID: membership.PublicUserData.UserID, Role: membership.Role,
+		UserID: membership.PublicUserData.UserID, Role: membership.Role, Identifier: membership.PublicUserData.Identifier,
 		CreatedAt: membership.CreatedAt.Time, UpdatedAt: membership.UpdatedAt.Time,
 	}
 	return nil
