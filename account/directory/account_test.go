@@ -239,7 +239,7 @@ func TestUsersExportErase(t *testing.T) {
 
 func TestWithoutADatabase(t *testing.T) {
 	var s *Store
-	if _, err := s.Account(t.Context(), ada()); codeOf(err) != errs.Unavailable || !strings.Contains(err.(*errs.Error).Message, "DATABASE_URL") {
+	if _, err := s.Account(t.Context(), ada()); codeOf(err) != errs.Unavailable || !strings.Contains(err.(*errs.Error).Message, "-database") {
 		t.Errorf("%v", codeOf(err))
 	}
 	if err := s.Apply(t.Context(), joined("org_1", "user_ada", 1)); err != nil {

@@ -99,7 +99,7 @@ func (s *Store) Close() {
 // turns an error of the database into the answer for the client, and logs it.
 func (s *Store) use(ctx context.Context, timeout time.Duration, work func(context.Context) error) error {
 	if s == nil {
-		return &errs.Error{Code: errs.Unavailable, Message: "no database is configured: set DATABASE_URL, or install PostgreSQL"}
+		return &errs.Error{Code: errs.Unavailable, Message: "no database is configured: install PostgreSQL, or start with -database URL"}
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

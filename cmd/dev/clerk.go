@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
 
 	"encore.app/internal/fakeclerk"
@@ -35,14 +36,13 @@ func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) 
 		options.SigningKey = key
 	}
 	server, err := fakeclerk.Start(options)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, taken("-clerk", s.clerk)
-	}
 	if err != nil {
-		return nil, err
+		return nil, cannotListen("-clerk", s.clerk, err)
 	}
 	// A page that may use tokens may also read the ones that /token signs.
-	server.SetPageOrigins(append([]string{"http://" + s.page}, s.parties...)...)
+	if origins := slices.DeleteFunc(append(slices.Clone(s.parties), s.pageOrigin()), func(o string) bool { return o == "" }); len(origins) > 0 {
+		server.SetPageOrigins(origins...)
+	}
 	return server, nil
 }
 
@@ -78,6 +78,10 @@ func readKey(name string) (*rsa.PrivateKey, error) {
 	return key, nil
 }
 
-func taken(flag, address string) error {
-	return fmt.Errorf("%s is in use: stop what runs there, or choose another address with %s", address, flag)
+// cannotListen says why, and which flag names another address.
+func cannotListen(flag, address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use: stop what runs there, or choose another address with %s", address, flag)
+	}
+	return fmt.Errorf("%w (another address is chosen with %s)", err, flag)
 }

@@ -1,11 +1,12 @@
 // Command dev runs the whole system on this machine: a fake Clerk, the backend
-// (under encore run if the Encore CLI is on PATH, otherwise on net/http) and
-// the page. It prints the addresses and a curl command to try.
+// (under encore run if the Encore CLI and a database are there, otherwise on
+// net/http) and the page. It prints the addresses and a curl command to try.
 //
 //	go run ./cmd/dev
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -16,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,7 +30,7 @@ import (
 const stopTimeout = 4 * time.Second
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "dev:", err)
@@ -41,6 +43,7 @@ type settings struct {
 	api        string
 	clerk      string
 	backend    string
+	database   string // account: -database
 	page       string
 	pageChosen bool // -page was given
 	signingKey string
@@ -58,9 +61,10 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&s.api, "api", "127.0.0.1:4000", "address of the backend")
 	flags.StringVar(&s.clerk, "clerk", "127.0.0.1:4100", "address of the fake Clerk")
 	flags.StringVar(&s.backend, "backend", "auto", "auto, encore, standalone or none")
+	flags.StringVar(&s.database, "database", "", "URL of a Postgres database for the standalone backend (default: a temporary one)") // account:
 	flags.StringVar(&s.page, "page", "localhost:3001", "address of the page; empty: none")
 	flags.StringVar(&s.signingKey, "signing-key", "", "RSA private key in PEM for the fake Clerk to sign with (default: a new one)")
-	parties := flags.String("parties", fakeclerk.DefaultAuthorizedParty, "authorized parties, comma-separated; empty: azp is not checked")
+	parties := flags.String("parties", "", "authorized parties, comma-separated; empty: azp is not checked (default: the origin of -page)")
 	flags.StringVar(&s.issuer, "issuer", "", "issuer of the session tokens (default: that of the fake Clerk; with real Clerk: not compared)")
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
@@ -68,25 +72,55 @@ func parse(arguments []string) (settings, error) {
 	if flags.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	flags.Visit(func(f *flag.Flag) { s.pageChosen = s.pageChosen || f.Name == "page" })
-	switch s.backend {
-	case "auto", "encore", "standalone", "none":
-	default:
-		return s, fmt.Errorf("-backend %s: it is auto, encore, standalone or none", s.backend)
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	s.pageChosen = given["page"]
+	if s.parties = strings.FieldsFunc(*parties, func(r rune) bool { return r == ',' || r == ' ' }); !given["parties"] {
+		s.parties = []string{fakeclerk.DefaultAuthorizedParty}
+		if s.page != "" {
+			s.parties = []string{s.pageOrigin()}
+		}
 	}
-	s.parties = strings.FieldsFunc(*parties, func(r rune) bool { return r == ',' || r == ' ' })
 	s.secretKey, s.apiURL = os.Getenv("CLERK_SECRET_KEY"), os.Getenv("CLERK_API_URL")
 	s.webhookSecret = os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")
-	if s.secretKey == "" && s.apiURL != "" {
-		return s, errors.New("CLERK_API_URL is set without CLERK_SECRET_KEY: set both, or neither for the fake Clerk")
+	return s, s.check()
+}
+
+// check returns an error that names the flag or the variable that is wrong.
+func (s settings) check() error {
+	for flag, address := range map[string]string{"-api": s.api, "-clerk": s.clerk, "-page": cmp.Or(s.page, ":0")} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("%s %s: write host and port, such as 127.0.0.1:4000", flag, address)
+		}
 	}
-	if s.secretKey != "" && s.backend == "none" {
-		return s, errors.New("CLERK_SECRET_KEY turns the fake Clerk off, and -backend none the backend: nothing is left to run")
+	switch {
+	case !slices.Contains([]string{"auto", "encore", "standalone", "none"}, s.backend):
+		return fmt.Errorf("-backend %s: it is auto, encore, standalone or none", s.backend)
+	case s.secretKey == "" && s.apiURL != "":
+		return errors.New("CLERK_API_URL is set without CLERK_SECRET_KEY: set both, or neither for the fake Clerk")
+	case s.secretKey != "" && s.backend == "none":
+		return errors.New("CLERK_SECRET_KEY turns the fake Clerk off, and -backend none the backend: nothing is left to run")
+	case s.secretKey != "" && s.signingKey != "":
+		return errors.New("-signing-key is for the fake Clerk, which CLERK_SECRET_KEY turns off")
+	case s.database != "" && (s.backend == "encore" || s.backend == "none"): // account:
+		return errors.New("-database is for the standalone backend: Encore makes a database of its own") // account:
 	}
-	if s.secretKey != "" && s.signingKey != "" {
-		return s, errors.New("-signing-key is for the fake Clerk, which CLERK_SECRET_KEY turns off")
+	return nil
+}
+
+// pageOrigin is the origin under which a browser opens the page.
+func (s settings) pageOrigin() string {
+	host, port, err := net.SplitHostPort(s.page)
+	if err != nil {
+		return ""
 	}
-	return s, nil
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	if port == "80" {
+		return "http://" + strings.ToLower(host)
+	}
+	return "http://" + net.JoinHostPort(strings.ToLower(host), port)
 }
 
 // run starts everything and blocks until ctx ends or a part fails.
@@ -109,20 +143,22 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 		s.secretKey, s.apiURL, s.issuer = fakeClerk.SecretKey(), fakeClerk.URL(), fakeClerk.Issuer()
 		s.webhookSecret = fakeClerk.WebhookSigningSecret()
 	}
+	p, err := startPage(s, fakeClerk) // before what takes long: its port may be taken
+	if err != nil {
+		return err
+	}
+	defer p.stop()
 	b, err := startBackend(ctx, s, fakeClerk != nil, out, logger.With("from", "api"))
 	if err != nil {
 		return err
 	}
 	defer b.stop()
-	p, err := startPage(s, fakeClerk)
-	if err != nil {
-		return err
-	}
-	defer p.stop()
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	describe(out, s, b, p, fakeClerk)
+	if ctx.Err() == nil {
+		describe(out, s, b, p, fakeClerk)
+	}
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out, "\nstopping")
@@ -135,40 +171,40 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 // describe prints the addresses, the accounts that can sign in, and a command
 // to try.
 func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fakeclerk.Server) {
+	line := func(name, format string, values ...any) {
+		fmt.Fprintf(out, "  %-13s%s\n", name, fmt.Sprintf(format, values...))
+	}
 	fmt.Fprintln(out)
 	if b.name != "" {
-		fmt.Fprintf(out, "  Backend    http://%s/user/profile  (%s)\n", s.api, b.name)
+		line("Backend", "http://%s/user/profile  (%s)", s.api, b.name)
+		if beyondLoopback(s.api) {
+			line("Warning", "other machines can reach -api %s: a development server without TLS, open to pages of every origin", s.api)
+		}
 	}
-	if p.note != "" {
-		fmt.Fprintf(out, "  Page       %s\n", p.note)
-	}
-	if b.name != "" && beyondLoopback(s.api) {
-		fmt.Fprintf(out, "  Warning    other machines can reach -api %s: a development server without TLS, open to pages of every origin\n", s.api)
+	if b.database != "" {
+		line("Database", "%s", b.database)
 	}
 	if b.dashboard != "" {
-		fmt.Fprintf(out, "  Dashboard  %s\n", b.dashboard)
+		line("Dashboard", "%s", b.dashboard)
+	}
+	if p.note != "" {
+		line("Page", "%s", p.note)
 	}
 	if fakeClerk == nil {
-		fmt.Fprintf(out, "  Clerk      %s\n\n", clerkName(s))
-		fmt.Fprintln(out, "Try it with a session token of your Clerk instance (getToken() in your frontend):")
+		line("Clerk", "%s", cmp.Or(s.apiURL, "https://api.clerk.com"))
+		fmt.Fprintln(out, "\nTry it with a session token of your Clerk instance (getToken() in your frontend):")
 		fmt.Fprintf(out, "\n  curl -s -H \"Authorization: Bearer $TOKEN\" %s/user/profile\n\n", s.api)
 		return
 	}
-	fmt.Fprintf(out, "  Clerk      %s  (fake; CLERK_SECRET_KEY=%s)\n", fakeClerk.URL(), fakeClerk.SecretKey())
-	fmt.Fprintln(out, "  Accounts   ada@example.com, grace@example.com, user_noemail (no address), user_banned (refused)")
+	line("Clerk", "%s  (fake; CLERK_SECRET_KEY=%s)", fakeClerk.URL(), fakeClerk.SecretKey())
+	line("Accounts", "ada@example.com, grace@example.com, user_noemail (no address), user_banned (refused)")
+	line("Organization", "analytical: ada is its admin, grace a member; &org=analytical makes it the active one of a token")
 	if b.name == "" {
 		fmt.Fprintf(out, "\nA fresh session token:\n\n  curl -s '%s/token?email=ada@example.com'\n\n", s.clerk)
 		return
 	}
 	fmt.Fprint(out, "\nTry it:\n\n")
 	fmt.Fprintf(out, "  curl -s -H \"Authorization: Bearer $(curl -s '%s/token?email=ada@example.com')\" %s/user/profile\n\n", s.clerk, s.api)
-}
-
-func clerkName(s settings) string {
-	if s.apiURL == "" {
-		return "https://api.clerk.com"
-	}
-	return s.apiURL
 }
 
 // beyondLoopback reports whether a listener on the address is reachable from

@@ -12,8 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,19 +79,25 @@ func get(t *testing.T, url, token string) (int, string) {
 func TestRun(t *testing.T) {
 	t.Setenv("CLERK_SECRET_KEY", "")
 	t.Setenv("CLERK_API_URL", "")
-	api, clerk := freeAddress(t), freeAddress(t)
+	t.Setenv("DATABASE_URL", "postgres://app@db.invalid/production") // account: not for this command
+	api, clerk, page := freeAddress(t), freeAddress(t), freeAddress(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	out := output{ready: make(chan struct{})}
 	ended := make(chan error, 1)
-	arguments := []string{"-backend", "standalone", "-api", api, "-clerk", clerk, "-page", freeAddress(t)}
+	arguments := []string{"-backend", "standalone", "-api", api, "-clerk", clerk, "-page", page}
 	go func() { ended <- run(ctx, arguments, &out) }()
 	select {
 	case <-out.ready:
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), api+"/user/profile") || !strings.Contains(out.String(), "ada@example.com") {
-		t.Errorf("printed:\n%s", &out)
+	for _, want := range []string{
+		api + "/user/profile", "ada@example.com", "analytical", "http://" + page,
+		"Database ", // account:
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("does not print %q:\n%s", want, &out)
+		}
 	}
 	_, token := get(t, "http://"+clerk+"/token?email=ada@example.com", "")
 	if status, body := get(t, "http://"+api+"/user/profile", strings.TrimSpace(token)); status != http.StatusOK || !strings.Contains(body, "ada@example.com") {
@@ -99,8 +107,13 @@ func TestRun(t *testing.T) {
 		t.Error("the output contains a token")
 	}
 
-	if err := run(ctx, arguments, io.Discard); err == nil || !strings.Contains(err.Error(), "is in use") {
-		t.Errorf("a second run on the same ports: %v", err)
+	for flag, taken := range map[string]string{"-clerk": clerk, "-page": page, "-api": api} {
+		free := map[string]string{"-clerk": freeAddress(t), "-page": freeAddress(t), "-api": freeAddress(t)}
+		free[flag] = taken
+		arguments := []string{"-backend", "standalone", "-clerk", free["-clerk"], "-page", free["-page"], "-api", free["-api"]}
+		if err := run(ctx, arguments, io.Discard); err == nil || !strings.HasSuffix(err.Error(), "with "+flag) {
+			t.Errorf("a second run with the same %s: %v", flag, err)
+		}
 	}
 	cancel()
 	if err := <-ended; err != nil {
@@ -117,6 +130,9 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		{"an unknown backend", []string{"-backend", "rails"}, "", "", "-backend rails"},
 		{"an argument", []string{"now"}, "", "", `"now"`},
+		{"an address without a port", []string{"-page", "localhost"}, "", "", "-page localhost"},
+		{"a port alone", []string{"-api", "4000"}, "", "", "-api 4000"},
+		{"a database for encore run", []string{"-backend", "encore", "-database", "postgres://127.0.0.1/x"}, "", "", "-database"}, // account:
 		{"an API URL alone", nil, "", "http://127.0.0.1:1", "CLERK_API_URL"},
 		{"nothing to run", []string{"-backend", "none"}, "sk_test_x", "", "nothing is left to run"},
 		{"a signing key for real Clerk", []string{"-signing-key", "key.pem"}, "sk_test_x", "", "-signing-key"},
@@ -175,23 +191,39 @@ func TestReadKey(t *testing.T) {
 	}
 }
 
-func TestPrepareSecrets(t *testing.T) {
-	root := t.TempDir()
-	name := filepath.Join(root, ".secrets.local.cue")
-	if err := prepareSecrets(root, "sk_test_fakeclerk", io.Discard); err != nil {
-		t.Fatal(err)
+func TestPartiesFollowPage(t *testing.T) {
+	for page, want := range map[string]string{
+		"localhost:3001": "http://localhost:3001",
+		"localhost:3002": "http://localhost:3002",
+		"LOCALHOST:80":   "http://localhost",
+		"127.0.0.1:3001": "http://127.0.0.1:3001",
+		"[::1]:3001":     "http://[::1]:3001",
+		"0.0.0.0:3001":   "http://localhost:3001",
+		":3001":          "http://localhost:3001",
+		"":               "http://localhost:3001",
+	} {
+		if s, err := parse([]string{"-page", page}); err != nil || !slices.Equal(s.parties, []string{want}) {
+			t.Errorf("-page %s: %q, %v, want %s", page, s.parties, err, want)
+		}
 	}
-	written, err := os.ReadFile(name)
-	if err != nil || !strings.Contains(string(written), `ClerkSecretKey: "sk_test_fakeclerk"`) {
-		t.Errorf("wrote %s, %v", written, err)
+	if s, err := parse([]string{"-page", "localhost:3002", "-parties", ""}); err != nil || len(s.parties) != 0 {
+		t.Errorf("-parties without any: %q, %v", s.parties, err)
 	}
-	if err := os.WriteFile(name, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareSecrets(root, "sk_test_fakeclerk", io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	if kept, _ := os.ReadFile(name); string(kept) != "mine" {
-		t.Errorf("a file that was there became %s", kept)
+}
+
+func TestThePageIsAtOneOrigin(t *testing.T) {
+	page := atOneOrigin("http://localhost:3001", http.NotFoundHandler())
+	for url, want := range map[string]string{
+		"http://localhost:3001/account?x=1": "",
+		"http://127.0.0.1:3001/account?x=1": "http://localhost:3001/account?x=1",
+		"http://[::1]:3001/":                "http://localhost:3001/",
+		"http://127.0.0.1:3001//evil.test":  "http://localhost:3001/evil.test",
+		"http://192.0.2.7:3001/":            "",
+	} {
+		answer := httptest.NewRecorder()
+		page.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, url, nil))
+		if got := answer.Header().Get("Location"); got != want {
+			t.Errorf("%s: redirected to %q, want %q", url, got, want)
+		}
 	}
 }

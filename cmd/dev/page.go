@@ -2,13 +2,12 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"time"
 
 	"encore.app/internal/fakeclerk"
@@ -30,15 +29,12 @@ func startPage(s settings, fakeClerk *fakeclerk.Server) (*frontend, error) {
 		return nothing, nil
 	}
 	listener, err := net.Listen("tcp", s.page)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if s.pageChosen {
-			return nil, taken("-page", s.page)
-		}
-		nothing.note = "not served: " + s.page + " is in use"
+	if err != nil && !s.pageChosen {
+		nothing.note = fmt.Sprintf("not served: %v; -page localhost:3002 serves it at another address", err)
 		return nothing, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("-page: %w", err)
+		return nil, cannotListen("-page", s.page, err)
 	}
 	config := func() page.Config {
 		if fakeClerk != nil {
@@ -50,11 +46,24 @@ func startPage(s settings, fakeClerk *fakeclerk.Server) (*frontend, error) {
 		}
 	}
 	folder := filepath.Join(root, "web", "dist")
-	server := &http.Server{Handler: page.Handler(folder, config), ReadHeaderTimeout: 10 * time.Second}
+	handler := atOneOrigin(s.pageOrigin(), page.Handler(folder, config))
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with stop
-	f := &frontend{note: "http://" + s.page, stop: func() { _ = server.Close() }}
+	f := &frontend{note: s.pageOrigin(), stop: func() { _ = server.Close() }}
 	if !page.Built(folder) {
-		f.note += "  (not built yet: " + page.Build + ")"
+		f.note += "  (not built yet; with Node: " + page.Build + ")"
 	}
 	return f, nil
+}
+
+// atOneOrigin redirects from the other names of this machine, such as 127.0.0.1
+// for localhost: tokens are accepted from the one origin.
+func atOneOrigin(origin string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if "http://"+r.Host != origin && !beyondLoopback(r.Host) {
+			http.Redirect(w, r, origin+"/"+strings.TrimLeft(r.URL.RequestURI(), "/"), http.StatusTemporaryRedirect)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -40,7 +40,7 @@ func (s *Server) getToken(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	azp := DefaultAuthorizedParty
+	azp := s.pageOrigins[0]
 	if query.Has("azp") {
 		azp = query.Get("azp")
 	}

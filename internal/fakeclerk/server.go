@@ -184,7 +184,8 @@ func (s *Server) Close() error {
 }
 
 // SetPageOrigins sets the origins of the pages that may read GET /token and GET
-// /ticket: at first, port 3001 of localhost and 127.0.0.1.
+// /ticket: at first, port 3001 of localhost and 127.0.0.1. The first is the azp of
+// a token for which /token is given none.
 func (s *Server) SetPageOrigins(origins ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,9 +1,9 @@
 // Package postgres runs a temporary PostgreSQL server from the programs that
-// are installed on the machine. Tests and the development command use it where
-// no DATABASE_URL is set.
+// are installed on the machine, for tests and the development command.
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +21,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNotInstalled is the error of [Start] on a machine without PostgreSQL.
-var ErrNotInstalled = errors.New("PostgreSQL's initdb is neither on PATH nor in /usr/lib/postgresql")
+// ErrUnavailable is the error of [Start] on a machine that cannot run a temporary
+// PostgreSQL.
+var ErrUnavailable = errors.New("no temporary PostgreSQL")
+
+// folders are where packages put PostgreSQL's programs without adding them to
+// PATH: Debian, Red Hat, Homebrew on two processors, Postgres.app.
+var folders = []string{
+	"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
+	"/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin",
+	"/Applications/Postgres.app/Contents/Versions/*/bin",
+}
 
 // Server is a running PostgreSQL server with an empty data folder of its own.
 // It listens on a free loopback port and has one superuser, with a password
@@ -38,9 +48,14 @@ type Server struct {
 // script runs the server until standard input ends, which also happens when
 // this process is killed. It then removes the folder. By then [Pause] and
 // [Resume] may have replaced the server that it started.
+//
+// macOS has no locale C.UTF-8.
 const script = `
-"$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null || exit 1
+for locale in C.UTF-8 en_US.UTF-8 C; do
+	"$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" --auth=scram-sha-256 --encoding=UTF8 --locale=$locale --no-sync >/dev/null && break
+done
 rm "$2/password"
+[ -f "$2/data/postgresql.conf" ] || exit 1
 cat >>"$2/data/postgresql.conf" <<END
 listen_addresses = '127.0.0.1'
 port = $3
@@ -167,20 +182,26 @@ func (s *Server) wait(ctx context.Context) error {
 	}
 }
 
-// programs returns the folder of PostgreSQL's programs, the newest version
-// where Debian has several.
+// programs returns the folder of PostgreSQL's programs, the newest version where
+// there are several.
 func programs() (string, error) {
+	if runtime.GOOS == "windows" {
+		return "", fmt.Errorf("%w on Windows", ErrUnavailable) // the script needs a shell
+	}
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil { // postgres is beside it
 			return filepath.Dir(path), nil
 		}
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) == 0 {
-		return "", ErrNotInstalled
+	for _, folder := range folders {
+		found, _ := filepath.Glob(filepath.Join(folder, "initdb"))
+		if len(found) == 0 {
+			continue
+		}
+		slices.SortFunc(found, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+		return filepath.Dir(found[len(found)-1]), nil
 	}
-	slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) + strings.Compare(a, b)/2 })
-	return filepath.Dir(found[len(found)-1]), nil
+	return "", fmt.Errorf("%w: its program initdb is not on PATH", ErrUnavailable)
 }
 
 // freePort returns a loopback port that was free a moment ago: PostgreSQL

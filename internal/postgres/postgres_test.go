@@ -11,7 +11,7 @@ import (
 
 func TestStart(t *testing.T) {
 	server, err := Start(t.Context())
-	if errors.Is(err, ErrNotInstalled) && os.Getenv("ACCOUNT_TESTS") != "required" {
+	if errors.Is(err, ErrUnavailable) && os.Getenv("ACCOUNT_TESTS") != "required" {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -2,11 +2,8 @@
 
 package postgres
 
-import (
-	"errors"
-	"os/exec"
-)
+import "os/exec"
 
 func unprivileged(*exec.Cmd, ...string) error {
-	return errors.New("only on Unix: set DATABASE_URL")
+	return ErrUnavailable
 }

@@ -22,27 +22,24 @@ import (
 // stopped.
 var databaseFolder = os.Getenv("POSTGRES_FOLDER")
 
-// startDatabase returns the database of the standalone server, or nil where
-// neither DATABASE_URL nor PostgreSQL is there.
+// startDatabase returns the database of the standalone server, or nil where there
+// is no PostgreSQL.
 func startDatabase(log *slog.Logger) (store *directory.Store, stop func(), err error) {
-	databaseURL, stopServer := os.Getenv("DATABASE_URL"), func() {}
-	if databaseURL == "" {
-		server, err := postgres.Start(context.Background())
-		if errors.Is(err, postgres.ErrNotInstalled) {
-			return nil, stopServer, nil
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		databaseURL, stopServer, databaseFolder = server.URL(), server.Stop, server.Folder()
+	server, err := postgres.Start(context.Background())
+	if errors.Is(err, postgres.ErrUnavailable) {
+		return nil, func() {}, nil
 	}
-	if store, err = directory.Open(databaseURL, log); err != nil {
-		stopServer()
+	if err != nil {
+		return nil, nil, err
+	}
+	databaseFolder = server.Folder()
+	if store, err = directory.Open(server.URL(), log); err != nil {
+		server.Stop()
 		return nil, nil, err
 	}
 	return store, func() {
 		store.Close()
-		stopServer()
+		server.Stop()
 	}, nil
 }
 
@@ -54,7 +51,7 @@ func skipWithoutDatabase(t *testing.T) {
 		if os.Getenv("ACCOUNT_TESTS") == "required" {
 			t.Fatal(got)
 		}
-		t.Skipf("set DATABASE_URL or install PostgreSQL: %v", got)
+		t.Skipf("the server has no database (it needs PostgreSQL): %v", got)
 	}
 	control(t, http.MethodPut, "/fakeclerk/webhooks", map[string]string{"url": w.api + "/webhooks/clerk"})
 	t.Cleanup(func() { control(t, http.MethodPut, "/fakeclerk/webhooks", map[string]string{"url": ""}) })

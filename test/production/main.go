@@ -57,7 +57,7 @@ func main() {
 		run = runCost
 	}
 	err := run(ctx, s)
-	if errors.Is(err, postgres.ErrNotInstalled) {
+	if errors.Is(err, postgres.ErrUnavailable) {
 		fmt.Printf("test/production was not run: %v\n", err)
 		return
 	}

@@ -1,5 +1,6 @@
 // Package postgrestest gives each test a PostgreSQL database of its own: on the
-// server of DATABASE_URL, or on a temporary one.
+// server of TEST_DATABASE_URL, or on a temporary one. DATABASE_URL may be an app's
+// real one, and is not looked at.
 package postgrestest
 
 import (
@@ -36,8 +37,8 @@ func Main(m *testing.M) {
 func Database(t testing.TB) string {
 	t.Helper()
 	database := DatabaseIfAny(t)
-	if database == "" {
-		t.Skip("set DATABASE_URL or install PostgreSQL: " + postgres.ErrNotInstalled.Error())
+	if _, noServer := started(); database == "" {
+		t.Skip("install PostgreSQL or set TEST_DATABASE_URL: " + noServer.Error())
 	}
 	return database
 }
@@ -47,7 +48,7 @@ func Database(t testing.TB) string {
 func DatabaseIfAny(t testing.TB) string {
 	t.Helper()
 	url, err := started()
-	if errors.Is(err, postgres.ErrNotInstalled) && os.Getenv("ACCOUNT_TESTS") != "required" {
+	if errors.Is(err, postgres.ErrUnavailable) && os.Getenv("ACCOUNT_TESTS") != "required" {
 		return ""
 	}
 	if err != nil {
@@ -71,7 +72,7 @@ func DatabaseIfAny(t testing.TB) string {
 }
 
 func start() (string, error) {
-	if url := os.Getenv("DATABASE_URL"); url != "" {
+	if url := os.Getenv("TEST_DATABASE_URL"); url != "" {
 		return url, nil
 	}
 	server, err := postgres.Start(context.Background())

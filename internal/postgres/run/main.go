@@ -2,8 +2,8 @@
 //
 //	go run ./internal/postgres/run sh -c 'cd / && encore daemon && cd - && encore run'
 //
-// The command finds the server in DATABASE_URL, and in the variables by which
-// the Encore CLI's daemon finds one (ENCORE_SQLDB_HOST and so on). With
+// The command finds the server in the variables by which the Encore CLI's daemon
+// finds one (ENCORE_SQLDB_HOST and so on), and tests in TEST_DATABASE_URL. With
 // POSTGRES_FOLDER a test can stop it and start it again. The server and its data
 // are gone when the command ends.
 package main
@@ -45,7 +45,7 @@ func run(args []string) (code int, err error) {
 	command := exec.Command(args[0], args[1:]...)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(),
-		"DATABASE_URL="+server.URL(),
+		"TEST_DATABASE_URL="+server.URL(),
 		"POSTGRES_FOLDER="+server.Folder(),
 		"ENCORE_SQLDB_HOST="+address.Host,
 		"ENCORE_SQLDB_USER="+address.User.Username(),
