@@ -117,7 +117,7 @@ func (s *Server) routes() []route {
 			_, err := s.endSession(id)
 			return err
 		})},
-		{"GET /fakeclerk/webhooks", `answers {"messages": [{"id", "type", "attempts": [{"status"}], "delivered"}]}`, s.getWebhooks},
+		{"GET /fakeclerk/webhooks", `answers {"url", "messages": [{"id", "type", "attempts": [{"status"}], "delivered"}]}`, s.getWebhooks},
 		{"PUT /fakeclerk/webhooks", `{"url", "hold"}`, withControl(s.putWebhooks)},
 		{"POST /fakeclerk/webhooks", `{"type", "data"}: an event of any type`, withControl(s.postWebhook)},
 		{"POST /fakeclerk/webhooks/{id}/resend", "", done(s.webhooks.Resend)},

@@ -59,7 +59,7 @@ func (s *Server) SignWebhook(id string, at time.Time, body []byte) http.Header {
 }
 
 func (s *Server) getWebhooks(*http.Request) (any, error) {
-	return object{"messages": s.webhooks.Messages()}, nil
+	return object{"url": s.webhooks.URL(), "messages": s.webhooks.Messages()}, nil
 }
 
 // putWebhooks sends events to another URL from now on, and holds them.

@@ -98,6 +98,13 @@ func (s *Sender) SetURL(url string) {
 	s.url = url
 }
 
+// URL is where messages are sent, "" for nowhere.
+func (s *Sender) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.url
+}
+
 // Idle reports whether a message would go nowhere: there is no URL, and messages
 // are not held.
 func (s *Sender) Idle() bool {

@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 func start() (stop func(), err error) {
 	if api, clerk := os.Getenv("E2E_API_URL"), os.Getenv("E2E_CLERK_URL"); api != "" && clerk != "" {
 		w = world{api: api, clerk: clerk, keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute}
-		return func() {}, nil
+		return withoutWebhooks()
 	} else if api+clerk != "" {
 		return nil, fmt.Errorf("E2E_API_URL and E2E_CLERK_URL go together")
 	}
@@ -70,6 +70,36 @@ func start() (stop func(), err error) {
 	default:
 		return nil, fmt.Errorf("E2E_BACKEND=%s: it is standalone or encore", backend)
 	}
+}
+
+// withoutWebhooks keeps the fake Clerk from telling the backend of the users that
+// the tests make: they are to be unknown to it. stop has it go on.
+func withoutWebhooks() (stop func(), err error) {
+	response, err := client.Get(w.clerk + "/fakeclerk/webhooks")
+	if err != nil {
+		return nil, fmt.Errorf("E2E_CLERK_URL: %w", err)
+	}
+	defer response.Body.Close()
+	var before struct {
+		URL string `json:"url"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&before); err != nil {
+		return nil, fmt.Errorf("E2E_CLERK_URL is no fake Clerk: %w", err)
+	}
+	send := func(url string) error {
+		body := fmt.Sprintf(`{"url":%q}`, url)
+		request, err := http.NewRequest(http.MethodPut, w.clerk+"/fakeclerk/webhooks", strings.NewReader(body))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		return response.Body.Close()
+	}
+	return func() { _ = send(before.URL) }, send("")
 }
 
 // answer is what the backend said.

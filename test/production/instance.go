@@ -41,8 +41,7 @@ func (im *image) start(address string, env ...string) (*instance, error) {
 	command.Env = append(command.Env, env...)
 	i := &instance{address: address, command: command, output: new(output), ended: make(chan struct{})}
 	command.Stdout, command.Stderr = i.output, i.output
-	// Instances end with this command, however it ends.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	endWithThisProcess(command)
 	if err := command.Start(); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -44,6 +45,10 @@ func main() {
 	flag.BoolVar(&s.e2e, "e2e", true, "run the suite test/e2e against the image")
 	flag.Parse()
 
+	if runtime.GOOS != "linux" {
+		fmt.Println("test/production was not run: it needs Linux, on which the image runs")
+		return
+	}
 	for _, program := range []string{"encore", "docker-registry", "haproxy", "git"} {
 		if _, err := exec.LookPath(program); err != nil {
 			fmt.Printf("test/production was not run: %s is not on PATH\n", program)
