@@ -172,7 +172,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 // to try.
 func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fakeclerk.Server) {
 	line := func(name, format string, values ...any) {
-		fmt.Fprintf(out, "  %-13s%s\n", name, fmt.Sprintf(format, values...))
+		fmt.Fprintf(out, "  %-14s%s\n", name, fmt.Sprintf(format, values...))
 	}
 	fmt.Fprintln(out)
 	if b.name != "" {
