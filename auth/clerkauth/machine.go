@@ -122,3 +122,16 @@ func (c *Caller) setSubject(kind TokenType, subject string) bool {
 
 // isMachine reports whether the caller presented anything but a session token.
 func (c *Caller) isMachine() bool { return c.TokenType != SessionToken && c.TokenType != "" }
+
+// TokenType returns the kind that a token claims to be, before anything of it is
+// verified, and "" for what is no token.
+func (a *Authenticator) TokenType(token string) TokenType {
+	if kind, opaque := opaqueType(token); opaque || len(token) > MaxTokenBytes {
+		return kind
+	}
+	head, refusal := parseHeader(token)
+	if refusal != nil {
+		return ""
+	}
+	return a.jwtType(&head, token)
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"encore.app/internal/fakeclerk"
+)
+
+// newClerk starts a fake Clerk and points the settings at it.
+func newClerk(t *testing.T) *fakeclerk.Server {
+	t.Helper()
+	clerk, err := fakeclerk.Start(fakeclerk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = clerk.Close() })
+	t.Setenv("CLERK_SECRET_KEY", clerk.SecretKey())
+	t.Setenv("CLERK_API_URL", clerk.URL())
+	for _, name := range []string{"CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_AUTHORIZED_PARTIES"} {
+		unset(t, name)
+	}
+	return clerk
+}
+
+func unset(t *testing.T, name string) {
+	t.Setenv(name, "")
+	os.Unsetenv(name)
+}
+
+// explained returns what is printed of a token, which must not be in it.
+func explained(t *testing.T, token string, arguments ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	err := run(t.Context(), arguments, strings.NewReader(token), &out)
+	printed := out.String()
+	if err != nil {
+		printed += err.Error()
+	}
+	for part := range strings.SplitSeq(token, ".") {
+		if len(part) > 30 && strings.Contains(printed, part) {
+			t.Errorf("the token is printed:\n%s", printed)
+		}
+	}
+	if strings.Contains(printed, "ada@") || strings.Contains(printed, "fakeclerk_") {
+		t.Errorf("an address or a secret is printed:\n%s", printed)
+	}
+	return printed, err
+}
+
+func TestAcceptedToken(t *testing.T) {
+	clerk := newClerk(t)
+	token, err := clerk.SessionToken("user_ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, input := range []string{token, token + "\r\n", " Bearer " + token, "Authorization: bearer " + token, `"` + token + `"`, "'Bearer " + token + "'\n", token[:50] + "\n" + token[50:]} {
+		printed, err := explained(t, input)
+		if err != nil || strings.Count(printed, "  ok ") != len(sessionChecks) || !strings.Contains(printed, "Accepted: session_token of user_ada.") {
+			t.Errorf("%v, printed:\n%s", err, printed)
+		}
+	}
+	if printed, err := explained(t, " \n"); err == nil || errors.Is(err, errRefused) || !strings.Contains(printed, "no token") {
+		t.Errorf("nothing: %v, printed:\n%s", err, printed)
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{token}, strings.NewReader(""), &out); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRefusals has a line for each reason that points at the operator: it names the
+// check and the setting.
+func TestRefusals(t *testing.T) {
+	clerk := newClerk(t)
+	elsewhere, err := fakeclerk.Start(fakeclerk.Options{KeyID: "ins_elsewhere", SecretKey: "sk_test_elsewhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer elsewhere.Close()
+	broken := httptest.NewServer(http.NotFoundHandler())
+	defer broken.Close()
+	claim, head, now := fakeclerk.Claim, fakeclerk.Header, time.Now().Unix()
+	signed := func(options ...fakeclerk.TokenOption) string {
+		token, err := clerk.SessionToken("user_ada", options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	machine := func(kind string) string {
+		issued, err := clerk.AddMachineToken(fakeclerk.MachineToken{Type: kind, Subject: "user_ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return issued.Token
+	}
+	foreign, err := elsewhere.SessionToken("user_ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, token string
+		variables   []string // names and values in turn
+		arguments   []string
+		fault       int // the status of every answer of Clerk's
+		refused     string
+		setting     string
+	}{
+		{name: "undefined", token: "undefined", refused: "form malformed", setting: "getToken()"},
+		{name: "a promise", token: "[object Promise]", refused: "form malformed", setting: "getToken()"},
+		{name: "the secret key", token: "sk_live_0123456789", refused: "form malformed", setting: "secret is in your frontend"},
+		{name: "a JWT template", token: signed(head("cat", fakeclerk.CategoryJWTTemplate)), refused: "kind of token not_session_token", setting: "template"},
+		{name: "a template with a key of its own", token: signed(head("alg", "HS256")), refused: "kind of token invalid_algorithm", setting: "template"},
+		{name: "another instance", token: foreign, refused: "key unknown_key", setting: "ClerkSecretKey"},
+		{name: "another instance, and JWTKey", token: foreign, variables: []string{"CLERK_JWT_KEY", clerk.PublicKeyPEM()}, refused: "signature invalid_signature", setting: "JWTKey"},
+		{name: "keys of two instances", token: foreign, variables: []string{"CLERK_JWT_KEY", elsewhere.PublicKeyPEM()}, refused: "", setting: ""},
+		{name: "a user of another instance", token: signed(claim("sub", "user_elsewhere")), variables: []string{"CLERK_JWT_KEY", clerk.PublicKeyPEM()}, refused: "user unknown_user", setting: "JWTKey and the secret ClerkSecretKey"},
+		{name: "a claim of the wrong type", token: signed(claim("sid", 7)), refused: "claims malformed_claims, claim: sid", setting: "Customize session token"},
+		{name: "no session", token: signed(claim("sid", nil)), refused: "claims missing_session", setting: "template"},
+		{name: "another subject", token: signed(claim("sub", "42")), refused: "claims invalid_subject", setting: "template"},
+		{name: "another issuer", token: signed(), variables: []string{"CLERK_ISSUER", "https://clerk.example.com"}, refused: "issuer invalid_issuer", setting: "Issuer"},
+		{name: "an issuer of nobody's", token: signed(claim("iss", "https://example.com")), refused: "issuer invalid_issuer", setting: "set Issuer"},
+		{name: "another frontend", token: signed(), arguments: []string{"-parties", "https://app.example.com"}, refused: "authorized party invalid_authorized_party, azp: http://localhost:3001", setting: "AuthorizedParties"},
+		{name: "a native app", token: signed(claim("azp", nil)), refused: "authorized party missing_authorized_party", setting: "AllowMissingAuthorizedParty"},
+		{name: "a pending session", token: signed(claim("sts", "pending")), refused: "session session_pending", setting: "tasks"},
+		{name: "an expired token", token: signed(claim("exp", now-90)), refused: "time expired, seconds_ago: 9", setting: "a fresh token"},
+		{name: "a token of the future", token: signed(claim("iat", now+90)), refused: "time issued_in_future", setting: "clock"},
+		{name: "a token that counts later", token: signed(claim("nbf", now+90)), refused: "time not_active_yet", setting: "clock"},
+		{name: "a banned user", token: signed(claim("sub", "user_banned")), refused: "user user_banned", setting: "banned"},
+		{name: "another secret key", token: signed(), variables: []string{"CLERK_SECRET_KEY", "sk_test_another"}, refused: "key secret_key_refused", setting: "ClerkSecretKey"},
+		{name: "another secret key, and JWTKey", token: signed(), variables: []string{"CLERK_SECRET_KEY", "sk_test_another", "CLERK_JWT_KEY", clerk.PublicKeyPEM()}, refused: "user secret_key_refused", setting: "ClerkSecretKey"},
+		{name: "a wrong API URL", token: signed(), variables: []string{"CLERK_API_URL", broken.URL}, refused: "key clerk_invalid_response", setting: "CLERK_API_URL"},
+		{name: "API keys that are switched off", token: machine(fakeclerk.TypeAPIKey), fault: http.StatusForbidden, refused: "verified by Clerk verification_refused", setting: "AcceptsToken"},
+		{name: "an API key of nobody's", token: "ak_0123456789abcdefghijkl", refused: "verified by Clerk unknown_secret", setting: "ClerkSecretKey"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for i := 0; i < len(test.variables); i += 2 {
+				t.Setenv(test.variables[i], test.variables[i+1])
+			}
+			if test.fault != 0 {
+				clerk.SetFault("", fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: test.fault})
+				defer clerk.ClearFaults()
+			}
+			printed, err := explained(t, test.token, test.arguments...)
+			if test.refused == "" { // both instances have a user_ada
+				if err != nil {
+					t.Errorf("%v:\n%s", err, printed)
+				}
+				return
+			}
+			_, refusal, _ := strings.Cut(strings.Join(strings.Fields(printed), " "), "REFUSED ")
+			if !errors.Is(err, errRefused) || !strings.HasPrefix(refusal, test.refused) || !strings.Contains(refusal, test.setting) {
+				t.Errorf("%v, want REFUSED %s and %s, printed:\n%s", err, test.refused, test.setting, printed)
+			}
+		})
+	}
+}
+
+// The checks are printed in the order in which Authenticate makes them: of two
+// faults the first is told.
+func TestOrder(t *testing.T) {
+	clerk := newClerk(t)
+	now := time.Now().Unix()
+	faults := []struct {
+		check string
+		fault fakeclerk.TokenOption
+	}{
+		{"kind of token", fakeclerk.Header("cat", fakeclerk.CategoryJWTTemplate)},
+		{"key", fakeclerk.Header("kid", "ins_other")},
+		{"claims", fakeclerk.Claim("sid", nil)},
+		{"issuer", fakeclerk.Claim("iss", "https://example.com")},
+		{"authorized party", fakeclerk.Claim("azp", nil)},
+		{"session", fakeclerk.Claim("sts", "pending")},
+		{"time", fakeclerk.Claim("exp", now-90)},
+		{"user", fakeclerk.Claim("sub", "user_gone")},
+	}
+	options := []fakeclerk.TokenOption{fakeclerk.Claim("iat", nil), fakeclerk.Claim("nbf", nil)}
+	for i := len(faults) - 1; i >= 0; i-- {
+		options = append(options, faults[i].fault)
+		token, err := clerk.SessionToken("user_ada", options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed, _ := explained(t, token)
+		if _, after, _ := strings.Cut(printed, "REFUSED "); !strings.HasPrefix(after, faults[i].check) {
+			t.Errorf("want REFUSED %s:\n%s", faults[i].check, printed)
+		}
+		if faults[i].check == "time" && !strings.Contains(printed, "REFUSED user") {
+			t.Errorf("the checks after the time are not told:\n%s", printed)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	const text = `
+// a comment: https://example.com
+if _local {
+	AuthorizedParties: [...string] | *["http://localhost:3001"] // yours
+}
+if _production {
+	AuthorizedParties: [
+		// "https://old.example.com",
+		"https://app.example.com",
+		"https://*.preview.example.com",
+	]
+	Issuer: "https://clerk.example.com"
+	JWTKey: """
+		-----BEGIN PUBLIC KEY-----
+		AAAA
+		-----END PUBLIC KEY-----
+		"""
+}
+Issuer: string | *""
+JWTKey: string | *""
+AcceptsToken: [...string] | *["session_token"]
+AllowMissingAuthorizedParty: true
+BuiltFor: "\(#Meta.Environment.Cloud)"
+`
+	for environment, want := range map[string]string{
+		"local":      `["http://localhost:3001"] "" "" ["session_token"] true`,
+		"production": `["https://app.example.com","https://*.preview.example.com",] "https://clerk.example.com" """` + "\n-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----" + ` ["session_token"] true`,
+	} {
+		values, err := parseConfig(text, environment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(values["AuthorizedParties"], " ", values["Issuer"], " ", values["JWTKey"], " ", values["AcceptsToken"], " ", values["AllowMissingAuthorizedParty"])
+		if got != want {
+			t.Errorf("%s: got %s, want %s", environment, got, want)
+		}
+	}
+	var parties []string
+	if err := value(`["https://app.example.com","https://*.preview.example.com",]`).decode(&parties); err != nil || len(parties) != 2 {
+		t.Errorf("%q, %v", parties, err)
+	}
+	if _, err := parseConfig("if #Meta.Environment.Name == \"x\" {\n}", "local"); err == nil {
+		t.Error("a condition that is not understood was read")
+	}
+	if _, err := parseConfig(text, "test"); err == nil {
+		t.Error("an environment that is none was read")
+	}
+	for condition, want := range map[string]bool{
+		`_production`: true, `!_production`: false, `_local`: false, `!_local && !_preview`: true,
+		`#Meta.Environment.Cloud != "local" && #Meta.Environment.Type == "production"`: true,
+		`#Meta.Environment.Cloud == "local"`:                                           false,
+	} {
+		if got, err := holds(condition, "production"); err != nil || got != want {
+			t.Errorf("%s: %v, %v", condition, got, err)
+		}
+	}
+}
+
+// The file of the repository is read in every environment.
+func TestShippedConfig(t *testing.T) {
+	newClerk(t)
+	for _, environment := range []string{"local", "staging", "preview", "production"} {
+		if s, err := parse([]string{"-env", environment}); err != nil || s.options.AcceptsToken == nil {
+			t.Errorf("%s: %v", environment, err)
+		}
+	}
+}
