@@ -98,7 +98,8 @@ type membershipJSON struct {
 		ID string `json:"id"`
 	} `json:"organization"`
 	PublicUserData struct {
-		UserID string `json:"user_id"`
+		UserID     string `json:"user_id"`
+		Identifier string `json:"identifier"`
 	} `json:"public_user_data"`
 	CreatedAt date `json:"created_at"`
 	UpdatedAt date `json:"updated_at"`
@@ -107,7 +108,7 @@ type membershipJSON struct {
 func (m *membershipJSON) record() membershipRecord {
 	return membershipRecord{
 		ID: m.ID, OrganizationID: m.Organization.ID, UserID: m.PublicUserData.UserID, Role: m.Role,
-		CreatedAt: m.CreatedAt.time(), UpdatedAt: m.UpdatedAt.time(),
+		CreatedAt: m.CreatedAt.time(), UpdatedAt: m.UpdatedAt.time(), Identifier: storable(m.PublicUserData.Identifier),
 	}.clean()
 }
 

@@ -160,7 +160,7 @@ const followStatement = `
 			AND transaction <= span.last AND pg_visible_in_snapshot(transaction, $2::text::pg_snapshot)
 		ORDER BY transaction, seq LIMIT $5
 	) AS e
-	LEFT JOIN users u ON u.id = e.user_id
+	LEFT JOIN LATERAL (SELECT * FROM users WHERE id = e.user_id LIMIT 1) AS u ON true
 	ORDER BY e.transaction, e.seq LIMIT $5`
 
 func (f *follower) tell(ctx context.Context, o *occurrence) error {

@@ -99,14 +99,15 @@ func (s *Store) fillPage(ctx context.Context, organizationID string, q membersQu
 	if err != nil || !more {
 		return err
 	}
-	found, err := collect[string](ctx, s.pool, foundStatement, q.search, q.window)
+	found, err := collect[string](ctx, s.pool, foundStatement, q.search, 2*q.window)
 	if err != nil {
 		return err
 	}
-	if len(found) == q.window {
+	if len(found) == 2*q.window {
 		page.Next = q.after.String()
 		return nil
 	}
+	q.window = len(found) + 1 // all of them
 	_, err = s.readMembers(ctx, organizationID, &q, found, page)
 	return err
 }

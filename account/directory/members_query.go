@@ -14,16 +14,16 @@ const (
 	maxQueryLength    = 100 // bytes
 	maxQueryWords     = 4
 	maxPositionLength = 150 // bytes
-	// searchWindow is the number of members that a search reads one by one, and
-	// then the most users that it takes from the index of words.
-	searchWindow = 2000
+	// searchWindow is the number of members that a search reads one by one. Then
+	// it takes fewer than twice as many users from the index of words.
+	searchWindow = 1000
 )
 
 // membersQuery is [MembersParams], understood.
 type membersQuery struct {
 	limit, offset int
 	search        string
-	window        int // how many members are read
+	window        int // of members that are read
 	after         position
 }
 

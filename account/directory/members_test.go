@@ -197,6 +197,46 @@ func TestSearchWalksOverAll(t *testing.T) {
 	}
 }
 
+// TestMemberByPhone shows what Clerk calls a member by who has neither an email
+// address nor a username, until the member leaves.
+func TestMemberByPhone(t *testing.T) {
+	s, _ := newStore(t, nil)
+	apply := func(e *clerkevent.Event) {
+		t.Helper()
+		if err := s.Apply(t.Context(), e); err != nil {
+			t.Fatal(codeOf(err))
+		}
+	}
+	shows := func(want string) {
+		t.Helper()
+		page, err := s.Members(t.Context(), adminOf("org_1"), &MembersParams{})
+		if err != nil || len(page.Members) != 1 || page.Members[0].Identifier != want {
+			t.Errorf("%+v, %v, want %q", page, codeOf(err), want)
+		}
+	}
+	member := joined("org_1", "user_ada", 1)
+	member.Membership.Identifier = "+15555550100"
+	apply(member)
+	shows("+15555550100")
+	apply(userEvent("Ada", clerkevent.UserCreated, 1, nil))
+	shows("+15555550100")
+	moved := joined("org_1", "user_ada", 1)
+	moved.ID, moved.At, moved.Type = "moved", at(2), clerkevent.MembershipUpdated
+	moved.Membership.Identifier, moved.Membership.UpdatedAt = "+15555550101", at(2)
+	apply(moved)
+	shows("+15555550101")
+	apply(userEvent("ada", clerkevent.UserUpdated, 3, func(u *clerkevent.User) { u.Username = "ada" }))
+	shows("ada")
+	apply(userEvent("ada@", clerkevent.UserUpdated, 4, func(u *clerkevent.User) { u.PrimaryEmailAddress = "ada@example.com" }))
+	shows("ada@example.com")
+	left := joined("org_1", "user_ada", 1)
+	left.ID, left.At, left.Type = "left", at(5), clerkevent.MembershipDeleted
+	apply(left)
+	if found, err := collect[string](t.Context(), s.pool, "SELECT id FROM memberships WHERE identifier <> ''"); err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // walk goes through all pages, and counts how often a member is on one.
 func walk(t *testing.T, s *Store, params MembersParams, window int) map[string]int {
 	t.Helper()

@@ -41,6 +41,8 @@ type membershipRecord struct {
 	Role           string    `json:"role"`
 	CreatedAt      time.Time `json:"created_at"`
 	UpdatedAt      time.Time `json:"updated_at"`
+	// Identifier is shown for a user without an email address and a username.
+	Identifier string `json:"identifier" db:"-"`
 }
 
 // A record without a time of change, which Clerk does not document, is as old
@@ -66,7 +68,7 @@ func membershipOf(e *clerkevent.Event) membershipRecord {
 	m := e.Membership
 	return membershipRecord{
 		ID: m.ID, OrganizationID: m.OrganizationID, UserID: m.UserID, Role: m.Role,
-		CreatedAt: cmp.Or(m.CreatedAt, e.At), UpdatedAt: cmp.Or(m.UpdatedAt, e.At),
+		CreatedAt: cmp.Or(m.CreatedAt, e.At), UpdatedAt: cmp.Or(m.UpdatedAt, e.At), Identifier: storable(m.Identifier),
 	}.clean()
 }
 

@@ -12,7 +12,7 @@ import (
 // and organization are not deleted.
 const membershipRows = `
 	SELECT new.* FROM jsonb_to_recordset($1) AS new (id text, organization_id text, user_id text, role text,
-		created_at timestamptz, updated_at timestamptz)
+		created_at timestamptz, updated_at timestamptz, identifier text)
 	JOIN users ON users.id = new.user_id AND users.deleted_at IS NULL
 	JOIN organizations ON organizations.id = new.organization_id AND organizations.deleted_at IS NULL`
 
@@ -34,7 +34,7 @@ func storeMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord
 	members := memberCounts{}
 	rows, err := tx.Query(ctx, `
 		WITH new AS (`+membershipRows+`)
-		UPDATE memberships AS old SET role = '', deleted_at = new.created_at, stored_at = clock_timestamp()
+		UPDATE memberships AS old SET role = '', identifier = '', deleted_at = new.created_at, stored_at = clock_timestamp()
 		FROM new
 		WHERE old.organization_id = new.organization_id AND old.user_id = new.user_id
 			AND old.created_at < new.created_at AND old.deleted_at IS NULL
@@ -53,8 +53,8 @@ func storeMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord
 	}
 	rows, err = tx.Query(ctx, `
 		WITH new AS (`+membershipRows+`)
-		INSERT INTO memberships AS old (id, organization_id, user_id, role, created_at, updated_at, said_at)
-		SELECT id, organization_id, user_id, role, created_at, updated_at, $2 FROM new
+		INSERT INTO memberships AS old (id, organization_id, user_id, role, identifier, created_at, updated_at, said_at)
+		SELECT id, organization_id, user_id, role, identifier, created_at, updated_at, $2 FROM new
 		WHERE NOT EXISTS (
 			SELECT FROM memberships AS other
 			WHERE other.organization_id = new.organization_id AND other.user_id = new.user_id AND other.id <> new.id
@@ -62,13 +62,13 @@ func storeMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord
 		)
 		ORDER BY id
 		ON CONFLICT (id) DO UPDATE SET
-			role = excluded.role, updated_at = excluded.updated_at,
+			role = excluded.role, identifier = excluded.identifier, updated_at = excluded.updated_at,
 			said_at = coalesce(excluded.said_at, old.said_at), stored_at = clock_timestamp()
 		WHERE old.deleted_at IS NULL AND (
 			excluded.updated_at > old.updated_at
 			OR excluded.updated_at = old.updated_at
 				AND ($3::timestamptz > old.stored_at OR $2::timestamptz >= coalesce(old.said_at, '-infinity'))
-				AND excluded.role <> old.role
+				AND (excluded.role, excluded.identifier) IS DISTINCT FROM (old.role, old.identifier)
 		)
 		RETURNING id, organization_id, xmax = 0`, encoded, from.saidAt, from.askedAt)
 	if err != nil {
@@ -107,7 +107,7 @@ func deleteMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecor
 		WITH new AS (`+membershipRows+`)
 		INSERT INTO memberships AS old (id, organization_id, user_id, created_at, updated_at, deleted_at)
 		SELECT id, organization_id, user_id, created_at, updated_at, $2 FROM new ORDER BY id
-		ON CONFLICT (id) DO UPDATE SET role = '', deleted_at = excluded.deleted_at, stored_at = clock_timestamp()
+		ON CONFLICT (id) DO UPDATE SET role = '', identifier = '', deleted_at = excluded.deleted_at, stored_at = clock_timestamp()
 		WHERE old.deleted_at IS NULL
 		RETURNING id, organization_id, xmax = 0`, encoded, at)
 	if err != nil {

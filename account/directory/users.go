@@ -82,6 +82,7 @@ type Export struct {
 type ExportMembership struct {
 	OrganizationID string     `json:"organizationId"`
 	Role           string     `json:"role"`
+	Identifier     string     `json:"identifier" encore:"sensitive"` // what Clerk calls the member by
 	CreatedAt      time.Time  `json:"createdAt"`
 	DeletedAt      *time.Time `json:"deletedAt"`
 }
@@ -131,7 +132,7 @@ func readExport(ctx context.Context, tx pgx.Tx, userID string) (*Export, error) 
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT organization_id, role, created_at, deleted_at FROM memberships WHERE user_id = $1 ORDER BY created_at, id`, userID)
+		SELECT organization_id, role, identifier, created_at, deleted_at FROM memberships WHERE user_id = $1 ORDER BY created_at, id`, userID)
 	if err != nil {
 		return nil, err
 	}
