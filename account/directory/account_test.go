@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -180,6 +181,30 @@ func TestSettingsAreValidated(t *testing.T) {
 	} {
 		if _, err := test.settings.validate(); (err == nil) != test.valid || err != nil && codeOf(err) != errs.InvalidArgument {
 			t.Errorf("%s: %v", name, codeOf(err))
+		}
+	}
+}
+
+// TestInvalidSettingsAreNamedTogether: a form shows each problem at its field.
+func TestInvalidSettingsAreNamedTogether(t *testing.T) {
+	_, err := Settings{DisplayName: "a\nb", Locale: "english please", TimeZone: "Local", Theme: "dark"}.validate()
+	refused, ok := err.(*errs.Error)
+	if !ok {
+		t.Fatal("no error")
+	}
+	details, err := json.Marshal(refused.Details)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"fields":{"displayName":"must be at most 100 characters, without control characters",` +
+		`"locale":"must be a BCP 47 language tag such as de-CH",` +
+		`"timeZone":"must be a name of the IANA time zone database such as Europe/Zurich"}}`
+	if string(details) != want {
+		t.Errorf("details: %s, want %s", details, want)
+	}
+	for _, field := range []string{"displayName must", "; locale must", "; timeZone must"} {
+		if !strings.Contains(refused.Message, field) {
+			t.Errorf("message: %s", refused.Message)
 		}
 	}
 }

@@ -42,35 +42,62 @@ const (
 	maxTimeZoneNameLength = 64
 )
 
-// validate returns the settings in their canonical form.
+// validate returns the settings in their canonical form, or an error that names
+// every field that is invalid.
 func (s Settings) validate() (Settings, error) {
+	var refused invalidFields
 	s.DisplayName = strings.TrimSpace(s.DisplayName)
 	if utf8.RuneCountInString(s.DisplayName) > maxDisplayNameLength || !utf8.ValidString(s.DisplayName) ||
 		strings.ContainsFunc(s.DisplayName, unicode.IsControl) {
-		return s, invalid("displayName must be at most 100 characters, without control characters")
+		refused.add("displayName", "must be at most 100 characters, without control characters")
 	}
 	if s.Locale != "" {
 		tag, err := language.Parse(s.Locale[:min(len(s.Locale), maxLocaleLength+1)])
 		if err != nil || len(s.Locale) > maxLocaleLength {
-			return s, invalid("locale must be a BCP 47 language tag such as de-CH")
+			refused.add("locale", "must be a BCP 47 language tag such as de-CH")
 		}
 		s.Locale = tag.String()
 	}
 	if s.TimeZone != "" {
 		_, err := time.LoadLocation(s.TimeZone[:min(len(s.TimeZone), maxTimeZoneNameLength)])
 		if err != nil || s.TimeZone == "Local" || len(s.TimeZone) > maxTimeZoneNameLength {
-			return s, invalid("timeZone must be a name of the IANA time zone database such as Europe/Zurich")
+			refused.add("timeZone", "must be a name of the IANA time zone database such as Europe/Zurich")
 		}
 	}
 	// A body that holds no settings at all reaches this function with all of them
 	// empty: Encore takes it for an object without fields.
 	if s.Theme != "system" && s.Theme != "light" && s.Theme != "dark" {
-		return s, invalid("theme must be system, light or dark")
+		refused.add("theme", "must be system, light or dark")
 	}
 	if s.Version < 0 || s.Version >= math.MaxInt32 {
-		return s, invalid("version must be the version that the settings are based on, 0 if they were never saved")
+		refused.add("version", "must be the version that the settings are based on, 0 if they were never saved")
 	}
-	return s, nil
+	return s, refused.err()
+}
+
+// invalidFields are the details of an error, by which a form shows each problem
+// at its field.
+type invalidFields struct {
+	Fields   map[string]string `json:"fields"`
+	messages []string
+}
+
+// ErrDetails implements [errs.ErrDetails].
+func (invalidFields) ErrDetails() {}
+
+func (f *invalidFields) add(field, problem string) {
+	if f.Fields == nil {
+		f.Fields = make(map[string]string)
+	}
+	f.Fields[field] = problem
+	f.messages = append(f.messages, field+" "+problem)
+}
+
+func (f *invalidFields) err() error {
+	if len(f.messages) == 0 {
+		return nil
+	}
+	return &errs.Error{Code: errs.InvalidArgument, Message: strings.Join(f.messages, "; "), Details: *f}
 }
 
 func invalid(message string) error {

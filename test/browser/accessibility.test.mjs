@@ -1,7 +1,10 @@
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { settingsAnswered } from './account.mjs'; // account:
-import { control, env, fits, hasNoFault, open, says, signIn, useBrowser } from './browser.mjs';
+import {
+  control, env, fits, hasNoFault, newUser, open, says, signIn, useBrowser, wordsAreWhole,
+} from './browser.mjs';
 
 useBrowser();
 
@@ -16,7 +19,7 @@ for (const colorScheme of ['light', 'dark']) {
     await hasNoFault(page, 'sign-in refused');
 
     await signIn(page);
-    await says(page, 'The backend says that you are');
+    await says(page, 'The backend says who you are');
     await settingsAnswered(page); // account:
     await hasNoFault(page, 'signed in');
 
@@ -26,21 +29,53 @@ for (const colorScheme of ['light', 'dark']) {
     await says(page, 'The backend does not answer');
     await hasNoFault(page, 'backend down');
     await control('backend/up');
-    await says(page, 'The backend says that you are');
+    await says(page, 'The backend says who you are');
   });
 }
 
-for (const width of [320, 390, 1280]) {
+for (const width of [320, 360, 1280]) {
   test(`nothing is cut off at a width of ${width} pixels`, async (t) => {
     const page = await open(t, { viewport: { width, height: 800 } });
     await page.getByRole('heading', { name: 'You are signed out' }).waitFor();
     await fits(page);
+    await wordsAreWhole(page);
     await signIn(page);
-    await says(page, 'The backend says that you are');
+    await says(page, 'The backend says who you are');
     await settingsAnswered(page); // account:
+    const claims = page.getByText('Its claims');
+    const meaning = page.getByText('The token’s own id.');
+    if (width < 400) {
+      assert.equal(await meaning.isVisible(), false, 'a phone shows the claims on demand');
+      await claims.click();
+    }
+    await meaning.waitFor();
     await fits(page);
+    await wordsAreWhole(page);
   });
 }
+
+test('a long email address breaks after a sign on a phone', async (t) => {
+  const { email } = await newUser('Wilhelmina');
+  const page = await open(t, { viewport: { width: 360, height: 740 } });
+  await page.getByRole('button', { name: email }).waitFor();
+  await fits(page);
+  await wordsAreWhole(page);
+  await signIn(page, email);
+  await page.getByText(`"email": "${email}"`).waitFor();
+  await fits(page);
+  await wordsAreWhole(page);
+});
+
+test('a phone shows the accounts, then the path of the request', async (t) => {
+  const page = await open(t, { viewport: { width: 360, height: 740 } });
+  const path = page.getByRole('region', { name: 'What happens then' });
+  await path.waitFor();
+  assert.equal(await path.getByRole('listitem').count(), 4);
+  assert.match(await path.innerText(), /Clerk[^]*This page[^]*GET \/user\/profile[^]*The backend[^]*userId/);
+  const last = await page.getByRole('list', { name: 'Sign in as' }).getByRole('button').last().boundingBox();
+  const { y } = await path.boundingBox();
+  assert.ok(last.y + last.height <= y, 'the accounts come first');
+});
 
 for (const [name, config] of [
   ['no config', { status: 404 }],

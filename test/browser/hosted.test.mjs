@@ -36,7 +36,7 @@ test('a session of the instance gives the profile', async (t) => {
     const signIn = await client.signIn.create({ strategy: 'ticket', ticket });
     await setActive({ session: signIn.createdSessionId });
   }, ticket);
-  await says(page, 'The backend says that you are');
+  await says(page, 'The backend says who you are');
   await eventually('the token was given to this page', () => profileRequests(page)[0]?.claims?.azp === env.hostedPage);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'You are signed out' }).waitFor();

@@ -99,7 +99,8 @@ func TestAccount(t *testing.T) {
 	for _, test := range []struct{ name, body, want string }{
 		{"the first", settings, saved},
 		{"an old version", settings, `{"code":"aborted","message":"the settings have changed since that version: read them again","details":null}`},
-		{"a theme that is none", `{"version":1,"theme":"loud"}`, `{"code":"invalid_argument","message":"theme must be system, light or dark","details":null}`},
+		{"a theme and a language that are none", `{"version":1,"locale":"none at all","theme":"loud"}`, `{"code":"invalid_argument","message":"locale must be a BCP 47 language tag such as de-CH; theme must be system, light or dark",` +
+			`"details":{"fields":{"locale":"must be a BCP 47 language tag such as de-CH","theme":"must be system, light or dark"}}}`},
 	} {
 		if got := put(t, "/account/settings", signed, test.body); compact(got.body) != test.want {
 			t.Errorf("%s: %v", test.name, got)
@@ -152,7 +153,11 @@ func TestUnreadableSettings(t *testing.T) {
 		{"a display name that is too long", `{"displayName":"` + strings.Repeat(secret, 9) + `","theme":"dark"}`, "displayName must be at most 100 characters, without control characters"},
 	}
 	for _, test := range tests {
-		want := fmt.Sprintf(`{"code":"invalid_argument","message":%q,"details":null}`, test.message)
+		details := "null"
+		if field, problem, ok := strings.Cut(test.message, " must "); ok {
+			details = fmt.Sprintf(`{"fields":{%q:"must %s"}}`, field, problem)
+		}
+		want := fmt.Sprintf(`{"code":"invalid_argument","message":%q,"details":%s}`, test.message, details)
 		if got := put(t, "/account/settings", signed, test.body); got.status != http.StatusBadRequest || compact(got.body) != want {
 			t.Errorf("%s: %v, want 400 %s", test.name, got, want)
 		}

@@ -46,9 +46,11 @@ function Header({ config }: { config: Config }) {
           <circle cx="16" cy="12" r="5" />
           <path d="M7 26a9 9 0 0 1 18 0z" />
         </svg>
-        Who is calling?
+        <span>
+          Who is calling?
+          {config.fakeClerk && <small>with the fake Clerk</small>}
+        </span>
       </p>
-      {config.fakeClerk && <span className="tag">fake Clerk</span>}
       {user && (
         <button type="button" className="button" onClick={() => signOut(() => {})}>
           Sign out

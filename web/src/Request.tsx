@@ -1,18 +1,19 @@
 import { useState } from 'react';
 
 import type { Answer } from './backend';
+import { Breakable } from './Breakable';
 
 /** Request shows the request to the backend and its answer. */
 export function Request({ answer, apiUrl, ask }: { answer: Answer; apiUrl: string; ask: () => void }) {
   const sent = answer.kind === 'profile' || answer.kind === 'refused';
   return (
-    <section className="card" aria-labelledby="request">
-      <h2 id="request">The request</h2>
+    <>
+      <h2>The request</h2>
       <pre className="code">
-        <b>GET</b> {apiUrl}/user/profile
+        <b>GET</b> <Breakable>{`${apiUrl}/user/profile`}</Breakable>
         {'\n'}Authorization: Bearer {sent ? <Shortened token={answer.token} /> : '…'}
       </pre>
-      <h3>The answer</h3>
+      <h2>The answer</h2>
       <pre className="code">{shown(answer)}</pre>
       <div className="actions">
         <button type="button" className="button" onClick={ask}>
@@ -20,8 +21,7 @@ export function Request({ answer, apiUrl, ask }: { answer: Answer; apiUrl: strin
         </button>
         {sent && <CopyCurl url={`${apiUrl}/user/profile`} token={answer.token} />}
       </div>
-      <p className="quiet">The page asks by itself whenever Clerk renews the token.</p>
-    </section>
+    </>
   );
 }
 
@@ -33,7 +33,7 @@ function shown(answer: Answer) {
       return (
         <>
           <b className="good">200</b> in {answer.took} ms{'\n'}
-          {JSON.stringify(answer.profile, null, 2)}
+          <Breakable>{JSON.stringify(answer.profile, null, 2)}</Breakable>
         </>
       );
     case 'refused':
@@ -54,7 +54,7 @@ function Shortened({ token }: { token: string }) {
   const [header, claims, signature] = token.split('.');
   return (
     <span className="jwt">
-      <span>{header.slice(0, 10)}…</span>.<span>{claims.slice(0, 10)}…</span>.<span>{signature.slice(0, 10)}…</span>
+      <span>{header.slice(0, 6)}…</span>.<span>{claims.slice(0, 6)}…</span>.<span>{signature.slice(0, 6)}…</span>
     </span>
   );
 }

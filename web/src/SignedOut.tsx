@@ -1,24 +1,19 @@
 import { SignInButton, SignUpButton, useSignIn } from '@clerk/react';
 import { useState } from 'react';
 
+import { Breakable } from './Breakable';
 import type { Account, Config, FakeClerk } from './config';
+import { Path } from './Path';
 
 export function SignedOut({ config }: { config: Config }) {
   return (
     <section className="card columns" aria-labelledby="signed-out">
       <div className="stack">
         <h1 id="signed-out">You are signed out</h1>
-        <p className="lead">The backend identifies a caller by a Clerk session token, and this browser has none.</p>
-        <ol className="steps">
-          <li>You sign in with Clerk.</li>
-          <li>Clerk’s JavaScript holds a session token for the page. It is valid for a minute, and renewed in time.</li>
-          <li>
-            The page sends it with <code>GET /user/profile</code>.
-          </li>
-          <li>The backend verifies it and answers who you are.</li>
-        </ol>
+        <p className="lead">Sign in with Clerk, and an Encore.go backend tells you who is calling.</p>
+        {config.fakeClerk ? <Accounts fakeClerk={config.fakeClerk} /> : <HostedSignIn />}
       </div>
-      <div className="stack">{config.fakeClerk ? <Accounts fakeClerk={config.fakeClerk} /> : <HostedSignIn />}</div>
+      <Path />
     </section>
   );
 }
@@ -78,8 +73,10 @@ function Accounts({ fakeClerk }: { fakeClerk: FakeClerk }) {
                 {account.name.slice(0, 1)}
               </span>
               <span>
-                <strong>{account.name}</strong>
-                <small>{pending === account.userId ? 'Signing in…' : account.note}</small>
+                <strong>
+                  <Breakable>{account.name}</Breakable>
+                </strong>
+                <small>{pending === account.userId ? 'Signing in…' : <Breakable>{account.note}</Breakable>}</small>
               </span>
             </button>
           </li>

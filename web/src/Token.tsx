@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react';
 
+import { Breakable } from './Breakable';
 import { describe, readClaims } from './claims';
 
 /** Token shows the newest session token: its time left and its claims. */
@@ -20,17 +21,22 @@ export function Token({ token }: { token: string }) {
           ? 'Clerk’s JavaScript renews it before it expires.'
           : 'Clerk has not renewed it yet. Its JavaScript goes on trying.'}
       </p>
-      <dl className="claims">
-        {describe(claims).map(({ name, value, meaning }) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>
-              <code>{value}</code>
-              <small>{meaning}</small>
-            </dd>
-          </div>
-        ))}
-      </dl>
+      <details open={matchMedia('(min-width: 52rem)').matches}>
+        <summary>Its claims</summary>
+        <dl className="claims">
+          {describe(claims).map(({ name, value, meaning }) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>
+                <code>
+                  <Breakable>{value}</Breakable>
+                </code>
+                <small>{meaning}</small>
+              </dd>
+            </div>
+          ))}
+        </dl>
+      </details>
     </section>
   );
 }

@@ -8,7 +8,7 @@ const RETRY_AFTER = 2000;
 
 /** Failure is why a call has no result. */
 export type Failure =
-  | { kind: 'refused'; token: string; status: number; code: string; message: string }
+  | { kind: 'refused'; token: string; status: number; code: string; message: string; details?: unknown }
   | { kind: 'unreachable' }
   | { kind: 'no-token'; message: string };
 
@@ -77,6 +77,7 @@ export async function call<T>(
     return { kind: 'result', token, result, took: Math.round(performance.now() - start) };
   } catch (error) {
     if (!isAPIError(error)) return { kind: 'unreachable' }; // fetch failed
-    return { kind: 'refused', token, status: error.status, code: error.code, message: error.message };
+    const { status, code, message, details } = error;
+    return { kind: 'refused', token, status, code, message, details };
   }
 }

@@ -19,7 +19,10 @@ export interface Form {
 export type Outcome =
   | { kind: 'none' | 'loading' | 'saving' | 'saved' }
   | { kind: 'changed-elsewhere'; before: Settings } // not saved, because the backend had newer settings
-  | { kind: 'failed'; reason: string };
+  | { kind: 'failed'; reason: string; fields: FieldErrors };
+
+/** FieldErrors say what is wrong with which field. */
+export type FieldErrors = Partial<Record<Name, string>>;
 
 /** useSettings loads the settings once the backend is ready, that is, knows the user. It saves them on demand. */
 export function useSettings(apiUrl: string, ready: boolean) {
@@ -39,7 +42,7 @@ export function useSettings(apiUrl: string, ready: boolean) {
   async function load(outcome: Outcome) {
     const answer = await call(apiUrl, getToken, (client) => client.account.GetAccount());
     if (answer.kind === 'result') take(answer.result.settings, outcome);
-    else setOutcome({ kind: 'failed', reason: reasonOf(answer) });
+    else setOutcome(failed(answer));
   }
 
   function reload() {
@@ -58,7 +61,7 @@ export function useSettings(apiUrl: string, ready: boolean) {
     change(name: Name, value: string) {
       setState(({ form, outcome }) => ({
         form: form && { ...form, draft: { ...form.draft, [name]: value } },
-        outcome: outcome.kind === 'saved' ? { kind: 'none' } : outcome,
+        outcome: afterChange(outcome, name),
       }));
     },
     discard() {
@@ -72,7 +75,7 @@ export function useSettings(apiUrl: string, ready: boolean) {
       const answer = await call(apiUrl, getToken, (client) => client.account.SaveSettings(sent));
       if (answer.kind === 'result') take(answer.result, { kind: 'saved' }, sent);
       else if (answer.kind === 'refused' && answer.status === 409) await load({ kind: 'changed-elsewhere', before: form.saved });
-      else setOutcome({ kind: 'failed', reason: reasonOf(answer) });
+      else setOutcome(failed(answer));
     },
   };
 }
@@ -82,6 +85,27 @@ export function changes(from: Settings, to: Settings): Partial<Settings> {
   return Object.fromEntries(names.filter((name) => from[name] !== to[name]).map((name) => [name, to[name]]));
 }
 
-function reasonOf(failure: Failure): string {
-  return failure.kind === 'unreachable' ? 'The backend does not answer.' : `The backend says “${failure.message}”.`;
+/** changed reports whether there is something to save. */
+export const changed = ({ saved, draft }: Form) => Object.keys(changes(saved, draft)).length > 0;
+
+/** afterChange returns what is still true of the last request when the user has changed a field. */
+function afterChange(outcome: Outcome, name: Name): Outcome {
+  if (outcome.kind === 'saved') return { kind: 'none' };
+  if (outcome.kind !== 'failed' || !outcome.fields[name]) return outcome;
+  const { [name]: _, ...fields } = outcome.fields;
+  return Object.keys(fields).length > 0 ? { ...outcome, fields } : { kind: 'none' };
+}
+
+/** failed explains a failure: at the fields if the backend names them. */
+function failed(failure: Failure): Outcome {
+  if (failure.kind === 'unreachable') return { kind: 'failed', reason: 'The backend does not answer.', fields: {} };
+  const details = failure.kind === 'refused' ? (failure.details as { fields?: FieldErrors } | null | undefined) : null;
+  const fields: FieldErrors = {};
+  for (const name of names) {
+    const must = details?.fields?.[name];
+    if (must) fields[name] = `It ${must}.`;
+  }
+  const marked = Object.keys(fields).length;
+  if (marked === 0) return { kind: 'failed', reason: `The backend says “${failure.message}”.`, fields };
+  return { kind: 'failed', reason: `Correct the marked ${marked === 1 ? 'field' : 'fields'}.`, fields };
 }
