@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// The language of auth/config.cue is CUE, of which the file uses little: fields at
-// the top or in the block of an environment, whose values are texts, lists of
-// texts and booleans, with or without a default. That much is read here, since CUE
-// itself would bring more modules than the rest of the app. What else is in the
-// way of a field is an error.
+// The language of auth/config.cue is CUE. The file uses little of it: fields at the
+// top or in the block of an environment, with a text, a list of texts or a boolean.
+// This reader takes that much and answers anything else with an error. CUE itself
+// would bring more modules than the rest of the app.
 var (
 	fieldLine   = regexp.MustCompile(`^([A-Z]\w*):\s*(.*)$`)
 	defaultMark = regexp.MustCompile(`^[^"]*\|\s*\*`)

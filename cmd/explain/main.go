@@ -1,7 +1,7 @@
-// Command explain says why the backend accepts or refuses a token: it has the
-// token authenticated with the app's settings, prints a line for each check, and
-// at the first that fails the setting to change. It prints neither the token nor
-// an email address.
+// Command explain says why the backend accepts or refuses a token. It
+// authenticates the token with the app's settings and prints a line for each
+// check. At the first check that fails it prints the setting to change. It prints
+// neither the token nor an email address.
 //
 //	pbpaste | go run ./cmd/explain
 package main
@@ -74,8 +74,8 @@ func read(in io.Reader, out io.Writer) (string, error) {
 	return string(text), err
 }
 
-// clean takes off what comes along when a token is copied. A frontend must send
-// none of it, so each part is told.
+// clean removes the quotes, schemes and white space that are copied along with a
+// token, and notes those that a frontend must not send.
 func clean(text string) (token string, notes []string) {
 	token = strings.TrimSpace(text)
 	for {

@@ -15,8 +15,7 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// fakeClerkURL is where cmd/dev has its fake Clerk, and fakeClerkKey that one's
-// secret key.
+// cmd/dev serves a fake Clerk at fakeClerkURL, whose secret key is fakeClerkKey.
 const (
 	fakeClerkURL = "http://127.0.0.1:4100"
 	fakeClerkKey = "sk_test_fakeclerk"
