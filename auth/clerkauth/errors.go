@@ -29,7 +29,7 @@ type Reason string
 // Reasons of the kind Unauthenticated.
 const (
 	ReasonMissingToken      Reason = "missing_token"
-	ReasonTooLarge          Reason = "too_large"                // longer than MaxTokenBytes
+	ReasonTooLarge          Reason = "too_large"                // longer than MaxTokenBytes, or its header than MaxHeaderBytes
 	ReasonMalformed         Reason = "malformed"                // not a JWT in the compact serialization of RFC 7515
 	ReasonMalformedClaims   Reason = "malformed_claims"         // signed by Clerk, but a claim is not of the type it must have
 	ReasonNotSessionToken   Reason = "not_session_token"        // another kind of JWT: template, OAuth, machine

@@ -2,7 +2,9 @@ package clerkauth
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,6 +41,17 @@ type publicKey struct{ jwk *clerk.JSONWebKey }
 func (k *publicKey) equal(other *clerk.JSONWebKey) bool {
 	key, ok := k.jwk.Key.(*rsa.PublicKey)
 	return ok && key.Equal(other.Key)
+}
+
+// signed reports whether the token, in compact form, has a signature of the key.
+func (k *publicKey) signed(token string) bool {
+	dot := strings.LastIndexByte(token, '.')
+	signature, err := base64url.DecodeString(token[dot+1:])
+	if err != nil {
+		return false
+	}
+	digest := sha256.Sum256([]byte(token[:dot]))
+	return rsa.VerifyPKCS1v15(k.jwk.Key.(*rsa.PublicKey), crypto.SHA256, digest[:], signature) == nil
 }
 
 // keys are the public keys of the Clerk instance. The set of them is in one of

@@ -1,9 +1,12 @@
 package clerkauth
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Reasons of the kind Unauthenticated that concern machine tokens.
@@ -52,23 +55,40 @@ func opaqueType(token string) (TokenType, bool) {
 // jwtType tells of which kind a JWT claims to be, before anything of it is
 // verified. Whatever the answer, the token is then verified as that kind alone.
 func (a *Authenticator) jwtType(h *header, token string) TokenType {
-	accessToken := h.Type.value == typeAccessToken || h.Type.value == typeAccessTokenLong
-	// A machine's subject decides before the type does. It is not looked at in
-	// vain: a session token or OAuth access token of a machine is refused anyway.
-	if a.accepts.has(M2MToken) && hasMachineSubject(token) {
-		return M2MToken
-	}
-	if accessToken {
+	switch {
+	case h.Type.value == typeAccessToken, h.Type.value == typeAccessTokenLong:
 		return OAuthToken
+	case h.Category.value == categorySessionToken:
+		return SessionToken
+	case a.accepts.has(M2MToken) && hasMachineSubject(token):
+		return M2MToken
 	}
 	return SessionToken
 }
 
+// hasMachineSubject reads as little as tells: the payload is unverified.
 func hasMachineSubject(token string) bool {
-	var c struct {
-		Subject lenient[string] `json:"sub"`
+	raw, err := base64url.DecodeString(payload(token))
+	if err != nil {
+		return false
 	}
-	return decode(payload(token), &c) == nil && strings.HasPrefix(c.Subject.value, machinePrefix)
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	if start, err := decoder.ReadToken(); err != nil || start.Kind() != '{' {
+		return false
+	}
+	for {
+		name, err := decoder.ReadToken()
+		if err != nil || name.Kind() != '"' {
+			return false
+		}
+		if name.String() == "sub" {
+			subject, err := decoder.ReadToken()
+			return err == nil && subject.Kind() == '"' && strings.HasPrefix(subject.String(), machinePrefix)
+		}
+		if decoder.SkipValue() != nil {
+			return false
+		}
+	}
 }
 
 // tokenTypes is a set of kinds.

@@ -197,11 +197,11 @@ func TestMachineTokensThatAreRefused(t *testing.T) {
 		{"an expired M2M JWT", jwt(m2m, "mch_1", fakeclerk.Claim("exp", now-5)), clerkauth.ReasonExpired},
 		{"an M2M JWT that is not valid yet", jwt(m2m, "mch_1", fakeclerk.Claim("nbf", now+6)), clerkauth.ReasonNotActiveYet},
 		{"an OAuth JWT of a foreign issuer", jwt(oauth, "user_ada", fakeclerk.Claim("iss", "https://evil.example")), clerkauth.ReasonInvalidIssuer},
-		{"an OAuth JWT of a machine", jwt(oauth, "mch_1"), clerkauth.ReasonTokenTypeMismatch},
-		{"an M2M JWT in the category of session tokens", jwt(m2m, "mch_1", fakeclerk.Header("cat", "cl_B7d4PD111AAA")), clerkauth.ReasonTokenTypeMismatch},
+		{"an OAuth JWT of a machine", jwt(oauth, "mch_1"), clerkauth.ReasonInvalidSubject},
+		{"an M2M JWT in the category of session tokens", jwt(m2m, "mch_1", fakeclerk.Header("cat", "cl_B7d4PD111AAA")), clerkauth.ReasonInvalidSubject},
 		{"an M2M JWT of a user", jwt(m2m, "user_ada"), clerkauth.ReasonNotSessionToken},
 		{"an OAuth JWT whose typ was taken away", jwt(oauth, "user_ada", fakeclerk.Header("typ", nil)), clerkauth.ReasonMissingSession},
-		{"a session token with a machine's subject", f.token(t, "user_ada", fakeclerk.Claim("sub", "mch_1")), clerkauth.ReasonTokenTypeMismatch},
+		{"a session token with a machine's subject", f.token(t, "user_ada", fakeclerk.Claim("sub", "mch_1")), clerkauth.ReasonInvalidSubject},
 	} {
 		t.Run("refuses "+test.name, func(t *testing.T) {
 			before := f.verifications()

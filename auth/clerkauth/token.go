@@ -22,6 +22,17 @@ const (
 	// its tokens below 4 KiB, the limit of a cookie.
 	MaxTokenBytes = 16 << 10
 
+	// MaxHeaderBytes is the longest header of a JWT that is looked at, encoded.
+	// Clerk's have about 140 bytes.
+	MaxHeaderBytes = 1 << 10
+
+	// A JWT within these bounds, encoded, goes to the SDK as it is. The signature
+	// of a larger one is checked first: the SDK copies and parses the token before
+	// it comes to the signature, which for a large forgery costs several times as
+	// much as the check.
+	plainTokenBytes  = 4 << 10
+	plainHeaderBytes = 192
+
 	// leeway is the clock skew that Clerk's JavaScript SDK allows, too.
 	leeway = 5 * time.Second
 
@@ -86,6 +97,15 @@ func (a *Authenticator) verify(ctx context.Context, until time.Time, token strin
 	if refusal != nil {
 		return nil, refusal
 	}
+	if !isPlain(token) {
+		key, err := a.keys.find(ctx, until, head.KeyID.value)
+		if err != nil {
+			return nil, err
+		}
+		if !key.signed(token) {
+			return nil, a.refuseSignature(&head)
+		}
+	}
 	kind := a.jwtType(&head, token)
 	switch {
 	case !a.accepts.has(kind):
@@ -114,8 +134,11 @@ func (a *Authenticator) verifySession(ctx context.Context, until time.Time, head
 		Leeway:      leeway,
 		IsSatellite: true, // the SDK leaves out the issuer: checkClaims is exact
 	})
-	if errors.Is(err, jose.ErrCryptoFailure) {
+	switch {
+	case errors.Is(err, jose.ErrCryptoFailure):
 		return nil, a.refuseSignature(head)
+	case err != nil && !key.signed(token): // the SDK refused before it came to the signature
+		return nil, refuse(ReasonMalformed)
 	}
 
 	// Signed by Clerk. The checks that follow go beyond those of the SDK, and
@@ -170,6 +193,9 @@ func parseHeader(token string) (header, *Error) {
 		return h, refuseMalformed(token)
 	}
 	encoded, _, _ := strings.Cut(token, ".")
+	if len(encoded) > MaxHeaderBytes {
+		return h, refuse(ReasonTooLarge)
+	}
 	if err := decode(encoded, &h); err != nil {
 		return h, refuse(ReasonMalformed)
 	}
@@ -223,6 +249,12 @@ func decode(encoded string, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
+// isPlain reports whether the token, in compact form, is as large as Clerk's
+// usually are.
+func isPlain(token string) bool {
+	return len(token) <= plainTokenBytes && strings.IndexByte(token, '.') <= plainHeaderBytes
+}
+
 // base64url is the encoding of RFC 7515, section 2: no padding, and no bits
 // left over, so that a token has one spelling.
 var base64url = base64.RawURLEncoding.Strict()
@@ -230,12 +262,14 @@ var base64url = base64.RawURLEncoding.Strict()
 // isCompact reports whether the token is three parts of base64url. The JOSE
 // library would remove white space and go on.
 func isCompact(token string) bool {
+	if strings.Count(token, ".") != 2 {
+		return false
+	}
 	for i := range len(token) {
 		if !compactAlphabet[token[i]] {
 			return false
 		}
 	}
-	parts := 0
 	for part := range strings.SplitSeq(token, ".") {
 		// Only a last, shorter group of characters can have bits to spare.
 		tail := part[len(part)-len(part)%4:]
@@ -243,9 +277,8 @@ func isCompact(token string) bool {
 		if _, err := base64url.Decode(b[:], []byte(tail)); err != nil || part == "" {
 			return false
 		}
-		parts++
 	}
-	return parts == 3
+	return true
 }
 
 // compactAlphabet has the characters of base64url and the dot.
