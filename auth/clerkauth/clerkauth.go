@@ -180,36 +180,41 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller 
 // grow.
 func (a *Authenticator) authenticate(ctx context.Context, token string, caller *Caller) error {
 	until := time.Now().Add(callTimeout)
+	var issuedAt time.Time
 	var err error
 	if kind, opaque := opaqueType(token); opaque {
+		issuedAt = a.options.Now() // Clerk has said so lately
 		err = a.authenticateSecret(ctx, until, kind, token, caller)
 	} else {
-		err = a.authenticateJWT(ctx, until, token, caller)
+		issuedAt, err = a.authenticateJWT(ctx, until, token, caller)
 	}
 	if err != nil {
 		return err
 	}
 	// Last, so that a refusal counts that came while Clerk was asked.
-	if reason := a.refusals.check(caller); reason != "" {
+	if reason := a.refusals.check(caller, issuedAt); reason != "" {
 		return refuse(reason)
 	}
 	return nil
 }
 
-// authenticateJWT authenticates with a token that is verified here.
-func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, token string, caller *Caller) error {
+// authenticateJWT authenticates with a token that is verified here, and returns
+// when it was issued. The user of a token with an email claim is loaded only if
+// the token is older than Clerk's usually get: it tells of no ban since then.
+func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, token string, caller *Caller) (issuedAt time.Time, err error) {
 	v, err := a.verifiedToken(ctx, until, token)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	v.caller.copyTo(caller)
-	if v.hasEmail {
-		return nil
+	issuedAt = v.validity.issuedAt
+	if v.hasEmail && a.options.Now().Sub(issuedAt) < maxLateTokens {
+		return issuedAt, nil
 	}
 	if !a.keys.failing() {
 		until = time.Time{} // no wait was in vain
 	}
-	return a.findUser(ctx, until, caller, v.validity.issuedAt, &v.user)
+	return issuedAt, a.findUser(ctx, until, caller, issuedAt, &v.user)
 }
 
 // authenticateSecret authenticates with a token that Clerk alone can verify.

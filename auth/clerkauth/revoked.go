@@ -16,12 +16,18 @@ const (
 )
 
 const (
-	// refuseFor is for how long a user or session is refused. Clerk makes no
-	// more tokens for them, and earlier tokens live for 60 seconds.
-	refuseFor = 2 * time.Minute
+	// maxLateTokens is for how long after its decision Clerk may still have issued
+	// a token to a user who was refused. Later tokens show that the user is back.
+	maxLateTokens = 2 * time.Minute
+
+	// keepRefusals is for how long a refusal is remembered. Session tokens live
+	// for a minute, and those that an application has Clerk make for longer
+	// (expires_in_seconds) hardly ever for more than a day.
+	keepRefusals = 24 * time.Hour
 
 	// maxRefused bounds how many users and sessions are refused at a time, and
-	// how many admissions are remembered, at some 200 bytes each.
+	// how many admissions are remembered, at some 200 bytes each. The oldest
+	// refusal makes room for a new one.
 	maxRefused = 100_000
 )
 
@@ -32,6 +38,8 @@ type refusals struct {
 
 	mu      sync.Mutex // one change at a time
 	refused *otter.Cache[string, decision]
+	queue   []string // the ids in refused by their place, at most maxRefused
+	places  int      // that were given so far
 	// admitted are users who changed and are not refused, so that an older
 	// refusal that arrives late cannot override it. Many users change: their
 	// memory is apart, so that they push no refusal out.
@@ -39,32 +47,33 @@ type refusals struct {
 	until    atomic.Int64 // when the last refusal ends, in nanoseconds since 1970
 }
 
-// decision is when Clerk decided on a user or session, by Clerk's clock, and
-// until when that matters, by ours.
-type decision struct{ at, end time.Time }
-
-func newRefusals(o Options) *refusals {
-	memory := func() *otter.Cache[string, decision] {
-		return newCache(o.Now, otter.Options[string, decision]{
-			MaximumSize: maxRefused,
-			ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, decision]) time.Duration {
-				return e.Value.end.Sub(o.Now())
-			}),
-		})
-	}
-	return &refusals{now: o.Now, refused: memory(), admitted: memory()}
+// decision is what Clerk decided on a user or session.
+type decision struct {
+	at    time.Time // by Clerk's clock
+	late  time.Time // tokens of a user that were issued later are not refused
+	place int       // in refusals.queue
 }
 
-// set remembers a decision, unless a newer one is known, or all tokens from
-// before it have expired anyway. A refusal wins a tie.
+func newRefusals(o Options) *refusals {
+	memory := func(size int) *otter.Cache[string, decision] {
+		return newCache(o.Now, otter.Options[string, decision]{
+			MaximumSize:      size,
+			ExpiryCalculator: otter.ExpiryWriting[string, decision](keepRefusals),
+		})
+	}
+	return &refusals{now: o.Now, refused: memory(0), admitted: memory(maxRefused)} // refused is bounded by queue
+}
+
+// set remembers a decision, unless a newer one is known, or it is too old to
+// matter. A refusal wins a tie.
 func (r *refusals) set(id string, refused bool, at time.Time) {
 	now := r.now()
-	end := at.Add(refuseFor)
-	if at.After(now) { // the clocks differ
-		end = now.Add(refuseFor)
-	}
-	if id == "" || !end.After(now) {
+	if id == "" || now.Sub(at) >= keepRefusals {
 		return
+	}
+	d := decision{at: at, late: at.Add(maxLateTokens)}
+	if at.After(now) { // the clocks differ
+		d.late = now.Add(maxLateTokens)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,23 +85,40 @@ func (r *refusals) set(id string, refused bool, at time.Time) {
 		!refused && isRefused && refusal.at.Equal(at):
 		// what is known is newer
 	case refused:
-		r.refused.Set(id, decision{at, end})
-		r.until.Store(max(r.until.Load(), end.UnixNano()))
+		r.refuseLocked(id, d)
+		r.until.Store(now.Add(keepRefusals).UnixNano())
 	default:
 		r.refused.Invalidate(id)
 		if !isAdmitted || at.After(admission.at) {
-			r.admitted.Set(id, decision{at, end})
+			r.admitted.Set(id, d)
 		}
 	}
 }
 
-// check costs one atomic read while nobody is refused.
-func (r *refusals) check(c *Caller) Reason {
+// refuseLocked stores a refusal in the place of the oldest.
+func (r *refusals) refuseLocked(id string, d decision) {
+	d.place = r.places
+	r.places++
+	if len(r.queue) < maxRefused {
+		r.queue = append(r.queue, id)
+	} else {
+		oldest := r.queue[d.place%maxRefused]
+		if known, ok := r.refused.GetIfPresent(oldest); ok && known.place == d.place-maxRefused {
+			r.refused.Invalidate(oldest)
+		}
+		r.queue[d.place%maxRefused] = id
+	}
+	r.refused.Set(id, d)
+}
+
+// check returns why a caller is refused whose token was issued at the given time,
+// zero where that is not known. It costs one atomic read while nobody is refused.
+func (r *refusals) check(c *Caller, issuedAt time.Time) Reason {
 	until := r.until.Load()
 	if until == 0 || until <= r.now().UnixNano() {
 		return ""
 	}
-	if _, refused := r.refused.GetIfPresent(c.UserID); refused {
+	if d, refused := r.refused.GetIfPresent(c.UserID); refused && !issuedAt.After(d.late) {
 		return ReasonUserRevoked
 	}
 	if _, refused := r.refused.GetIfPresent(c.SessionID); refused {
@@ -135,8 +161,9 @@ func (a *Authenticator) StoreUser(u UserRecord) {
 }
 
 // RefuseUser refuses a user who was deleted at the given time, by Clerk's
-// clock, from the next request on, however good their tokens are. It does so
-// for two minutes, in which every token from before has expired.
+// clock, from the next request on, however good their tokens are. The refusal is
+// remembered for a day and holds for tokens that were issued until two minutes
+// after that time. Of more than 100,000 refusals the oldest are forgotten.
 func (a *Authenticator) RefuseUser(userID string, at time.Time) {
 	if isUserID(userID) {
 		a.report(userID, userRecord{refusal: ReasonUserDeleted, updatedAt: at})
@@ -156,7 +183,8 @@ func (a *Authenticator) report(userID string, record userRecord) {
 }
 
 // RefuseSession refuses a session that was ended, removed or revoked at the
-// given time: what [Authenticator.RefuseUser] does, for one sign-in of a user.
+// given time: what [Authenticator.RefuseUser] does, for one sign-in of a user,
+// and for each of its tokens.
 func (a *Authenticator) RefuseSession(sessionID string, at time.Time) {
 	a.refusals.set(sessionID, true, at)
 }

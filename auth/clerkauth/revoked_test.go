@@ -68,15 +68,86 @@ func TestRefusedUsersAndSessions(t *testing.T) {
 	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
 	f.clock.Advance(time.Minute)
 	f.wantAll(t, tokens, clerkauth.ReasonExpired)
-	tokens = f.tokens(t)
-	f.wantAll(t, tokens, "") // Clerk would not have signed these
+	f.wantAll(t, f.tokens(t), clerkauth.ReasonSessionRevoked) // Clerk would not have signed these
+	tokens = map[string]string{"a token of another session": f.token(t, "user_ada", fakeclerk.Claim("sid", "sess_another"))}
+	f.wantAll(t, tokens, "")
 
-	f.authenticator.RefuseUser("user_ada", f.clock.Now().Add(-2*time.Minute)) // too old to matter
+	f.authenticator.RefuseUser("user_ada", f.clock.Now().Add(-3*time.Minute)) // the tokens show that the user is back
 	f.wantAll(t, tokens, "")
 	f.authenticator.RefuseUser("user_ada", f.clock.Now())
 	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserDeleted)
 	store(false, f.clock.Now().Add(-time.Millisecond)) // an event that was late
 	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserDeleted)
+}
+
+// TestRefusalLastsAsLongAsTheToken: Clerk makes session tokens for an hour and
+// longer if it is asked to.
+func TestRefusalLastsAsLongAsTheToken(t *testing.T) {
+	f := newFixture(t)
+	lasting := func(options ...fakeclerk.TokenOption) string {
+		return f.token(t, "user_ada", append(options, fakeclerk.Claim("exp", f.clock.Now().Add(12*time.Hour).Unix()))...)
+	}
+	email := fakeclerk.Claim("email", "ada@example.com")
+	tokens := map[string]string{"a token": lasting(), "a token with email claim": lasting(email)}
+	f.wantAll(t, tokens, "")
+	tokens["a token that was not used before"] = lasting()
+	caller, err := f.authenticate(t, "user_ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofUser := map[string]string{"of another session, with email claim": lasting(email, fakeclerk.Claim("sid", "sess_another"))}
+
+	f.authenticator.RefuseSession(caller.SessionID, f.clock.Now())
+	f.wantAll(t, ofUser, "")
+	f.authenticator.RefuseUser("user_grace", f.clock.Now())
+	for i := range 90_000 { // others sign out
+		f.authenticator.RefuseSession(fmt.Sprintf("sess_%d", i), f.clock.Now())
+	}
+	for range 11 {
+		f.clock.Advance(time.Hour)
+		f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
+	}
+	f.wantAll(t, ofUser, "")
+	f.authenticator.RefuseUser("user_ada", f.clock.Now().Add(-10*time.Minute)) // an event that was late
+	f.wantAll(t, ofUser, clerkauth.ReasonUserRevoked)
+	f.clock.Advance(time.Hour + time.Minute)
+	f.wantAll(t, ofUser, clerkauth.ReasonExpired)
+	f.wantAll(t, map[string]string{"a new token": f.token(t, "user_ada", email, fakeclerk.Claim("sid", "sess_new"))}, "")
+}
+
+// TestRefusalsAreBounded: the oldest makes room, however often one comes again.
+func TestRefusalsAreBounded(t *testing.T) {
+	f := newFixture(t)
+	email := fakeclerk.Claim("email", "ada@example.com")
+	tokens := map[string]string{}
+	session := func(i int) string { return fmt.Sprintf("sess_%d", i) }
+	for i := range 150_000 {
+		f.authenticator.RefuseSession("sess_again", f.clock.Now())
+		f.authenticator.RefuseSession(session(i), f.clock.Now())
+		f.clock.Advance(time.Microsecond)
+	}
+	for _, i := range []int{149_999, 120_000, 100_001} {
+		tokens[session(i)] = f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(i)))
+	}
+	tokens["again"] = f.token(t, "user_ada", email, fakeclerk.Claim("sid", "sess_again"))
+	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
+	f.wantAll(t, map[string]string{"the oldest": f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(0)))}, "")
+}
+
+// TestBanOfALastingTokenWithEmailClaim: its user is loaded once the token is old,
+// so that a ban counts without an event.
+func TestBanOfALastingTokenWithEmailClaim(t *testing.T) {
+	f := newFixture(t)
+	token := f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"), fakeclerk.Claim("exp", f.clock.Now().Add(time.Hour).Unix()))
+	if _, err := f.authenticator.Authenticate(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.clerk.BanUser("user_ada"); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(2 * time.Minute)
+	_, err := f.authenticator.Authenticate(t.Context(), token)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserBanned)
 }
 
 // TestAdmissionsPushNoRefusalOut: however many users change, who was refused
