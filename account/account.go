@@ -62,7 +62,7 @@ func initService() (*Service, error) {
 	if encore.Meta().Environment.Type != encore.EnvTest {
 		go store().Follow(ctx, thisInstance{})
 		if every > 0 {
-			go store().KeepReconciled(ctx, backend, every)
+			go store().KeepReconciled(ctx, backend.Background(), every)
 		}
 	}
 	return &Service{stop: stop}, nil

@@ -69,5 +69,5 @@ func reconcile(ctx context.Context, p *directory.ReconcileParams) (*directory.Re
 	if err != nil {
 		return nil, err
 	}
-	return store().Reconcile(ctx, backend, p)
+	return store().Reconcile(ctx, backend.Background(), p)
 }

@@ -2,8 +2,12 @@ package clerkauth
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -101,16 +105,123 @@ func TestBudgetClasses(t *testing.T) {
 func TestCallInARowWaitsForItsToken(t *testing.T) {
 	b := newBudget(Options{SecretKey: "sk_test_x", BudgetShare: 0.8, Now: time.Now})
 	for i := range 4 {
-		if !b.takeSoon(t.Context(), classOther) {
+		if !b.takeSoon(t.Context(), classOther, "org_1") {
 			t.Errorf("call %d was not made", i)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for b.takeSoon(ended, classOther) {
+	for b.takeSoon(ended, classOther, "org_1") {
 	}
-	if waiting := b.waiting[classOther].Load(); waiting != 0 {
-		t.Errorf("%d calls wait", waiting)
+	if line := b.lines[classOther]; len(line.turns) != 0 || len(line.calls) != 0 {
+		t.Errorf("calls wait: %v", line)
+	}
+}
+
+// TestTenantsTakeTurns: tenants who never stop keep no call of another tenant
+// from being made, nor reconciliation.
+func TestTenantsTakeTurns(t *testing.T) {
+	for _, key := range []string{"sk_live_x", "sk_test_x"} {
+		for _, greedy := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s beside %d", key, greedy), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { testTurns(t, key, greedy) })
+			})
+		}
+	}
+}
+
+func testTurns(t *testing.T, key string, greedy int) {
+	b := newBudget(Options{SecretKey: key, BudgetShare: 0.8, Now: time.Now})
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for tenant := range greedy {
+		for range 20 {
+			group.Go(func() {
+				for ctx.Err() == nil {
+					if !b.takeSoon(ctx, classOther, fmt.Sprintf("org_greedy_%d", tenant)) {
+						time.Sleep(10 * time.Millisecond) // asks again
+					}
+				}
+			})
+		}
+	}
+	time.Sleep(5 * time.Second)
+	var made, reconciled atomic.Int64
+	group.Go(func() {
+		for range 20 {
+			if b.takeSoon(ctx, classBackground, "") {
+				reconciled.Add(1)
+			}
+		}
+	})
+	for i := range 20 {
+		if b.takeSoon(ctx, classOther, fmt.Sprintf("org_%d", i%4)) {
+			made.Add(1)
+		}
+	}
+	time.Sleep(20 * time.Second)
+	if made.Load() != 20 || reconciled.Load() != 20 {
+		t.Errorf("%d of 20 calls of others, %d of 20 of reconciliation", made.Load(), reconciled.Load())
+	}
+	if !b.take(classRefresh) || b.reserve() > 0 {
+		t.Error("nothing is left for users")
+	}
+	stop()
+	group.Wait()
+	if line := b.lines[classOther]; len(line.turns) != 0 || len(line.calls) != 0 {
+		t.Errorf("calls wait: %v", line)
+	}
+}
+
+// TestManyTenantsAreBounded: what waits is bounded, for one tenant and for all.
+func TestManyTenantsAreBounded(t *testing.T) {
+	var l line
+	l.calls = map[string][]chan struct{}{}
+	joined := 0
+	for i := range 3 * maxTenants * maxWaiting {
+		if l.joinLocked(fmt.Sprintf("user_%d", i%(2*maxTenants))) != nil {
+			joined++
+		}
+	}
+	if joined > maxTenants*maxWaiting || len(l.turns) != maxTenants {
+		t.Errorf("%d calls wait for %d tenants", joined, len(l.turns))
+	}
+}
+
+// TestUnknownSecretsHaveARate: whatever the demand and however idle the budget.
+func TestUnknownSecretsHaveARate(t *testing.T) {
+	clock := &testClock{now: time.Unix(1e9, 0)}
+	b := newBudget(Options{SecretKey: "sk_live_x", BudgetShare: 0.8, UnknownTokensPerSecond: 5, Now: clock.Now})
+	taken := 0
+	for range 60_000 {
+		clock.now = clock.now.Add(time.Millisecond)
+		if b.take(classUnknown) {
+			taken++
+		}
+	}
+	if taken < 295 || taken > 305 {
+		t.Errorf("%d in a minute, want 5 a second", taken)
+	}
+	if !b.take(classOther) || !b.take(classMachine) {
+		t.Error("others wait for it")
+	}
+}
+
+// TestRefreshesGoOnBetweenPauses: however often Clerk answers 429, refreshes have
+// half of the time.
+func TestRefreshesGoOnBetweenPauses(t *testing.T) {
+	clock := &testClock{now: time.Unix(1e9, 0)}
+	b := newTestBudget(clock, "sk_live_x", 0.8)
+	refreshed := 0
+	for range 120 {
+		b.pauseRefreshes(0)
+		clock.now = clock.now.Add(time.Second)
+		if b.take(classRefresh) {
+			refreshed++
+		}
+	}
+	if refreshed < 50 {
+		t.Errorf("refreshes went on in %d of 120 seconds", refreshed)
 	}
 }
 

@@ -86,6 +86,13 @@ type Options struct {
 	// than 1.
 	BudgetShare float64
 
+	// UnknownTokensPerSecond is how many opaque tokens of which Clerk has not told
+	// yet are verified in a second. Anybody can make up such tokens, and Clerk
+	// bills each verification. The default is 5 for the default BudgetShare, and in
+	// proportion for another. Who waits while there are more is a token that is new
+	// to this process: after a restart, all are.
+	UnknownTokensPerSecond float64
+
 	// HTTPClient makes the calls to Clerk, each of which gets 2.5 seconds. The
 	// default, also for a client without a Transport, is that of [NewTransport].
 	HTTPClient *http.Client
@@ -297,6 +304,12 @@ func (o *Options) complete() error {
 	}
 	if err := checkBudget(*o); err != nil {
 		return err
+	}
+	if o.UnknownTokensPerSecond == 0 {
+		o.UnknownTokensPerSecond = defaultUnknownPerSecond * o.BudgetShare
+	}
+	if !(o.UnknownTokensPerSecond > 0 && o.UnknownTokensPerSecond <= 1e8) {
+		return errors.New("UnknownTokensPerSecond is not between 0 and 100 million")
 	}
 	for _, d := range []struct {
 		value    *time.Duration

@@ -83,6 +83,8 @@ func (c *connection) call(ctx context.Context, req *clerk.APIRequest, into clerk
 		err = canceled(ctx)
 	case err != nil && timed.Err() != nil:
 		err = &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: context.DeadlineExceeded}
+	case err == nil && !seen.succeeded(): // the SDK takes every status below 400 for success
+		err = invalidResponse(seen)
 	default:
 		err = sortError(err, seen)
 	}
@@ -94,13 +96,14 @@ func (c *connection) call(ctx context.Context, req *clerk.APIRequest, into clerk
 	return err
 }
 
-// route is a path without the ids in it.
+// route is a path without the ids in it, such as
+// /organizations/.../memberships/... : in Clerk's API each second part is an id.
 func route(path string) string {
-	first, _, more := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if more {
-		return "/" + first + "/..."
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	for i := 1; i < len(parts); i += 2 {
+		parts[i] = "..."
 	}
-	return "/" + first
+	return "/" + strings.Join(parts, "/")
 }
 
 func callResult(err error) string {
@@ -170,6 +173,10 @@ func sortError(err error, seen *response) error {
 	case status >= 400 && status < 500 && fromClerk:
 		return &APIError{Status: status, Code: code}
 	}
+	return invalidResponse(seen)
+}
+
+func invalidResponse(seen *response) *Error {
 	return &Error{
 		Kind: Unavailable, Reason: ReasonInvalidResponse, retryAfter: min(seen.retryAfter, maxRetryAfter),
 		cause: fmt.Errorf("status %d", seen.status), evidence: []any{"status", seen.status},
@@ -261,6 +268,8 @@ type response struct {
 	status     int
 	retryAfter time.Duration
 }
+
+func (r *response) succeeded() bool { return r.status >= 200 && r.status < 300 }
 
 type responseKey struct{}
 

@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+	exactjson "github.com/go-json-experiment/json"
 )
 
 const (
@@ -261,8 +263,18 @@ type rawKeySet struct {
 // Read implements [clerk.ResponseReader].
 func (*rawKeySet) Read(*clerk.APIResponse) {}
 
-// parseKey returns nil for a key that does not sign session tokens.
+// parseKey returns nil for a key that does not sign session tokens. One that is
+// for something else says so in use or key_ops (RFC 7517, sections 4.2 and 4.3).
 func parseKey(raw json.RawMessage) *clerk.JSONWebKey {
+	var purpose struct {
+		Use        *string   `json:"use"`
+		Operations *[]string `json:"key_ops"`
+	}
+	if exactjson.Unmarshal(raw, &purpose) != nil ||
+		purpose.Use != nil && *purpose.Use != "sig" ||
+		purpose.Operations != nil && !slices.Contains(*purpose.Operations, "verify") {
+		return nil
+	}
 	jwk := new(clerk.JSONWebKey)
 	if err := jwk.UnmarshalJSON(raw); err != nil || jwk.KeyID == "" || jwk.Algorithm != algorithm {
 		return nil

@@ -2,12 +2,13 @@ package clerkauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // verifySecret asks Clerk whom a secret belongs to. The owner is as in
@@ -32,8 +33,8 @@ func (b *Backend) verifySecret(ctx context.Context, kind TokenType, secret, owne
 	}
 	request := clerk.NewAPIRequest(http.MethodPost, path)
 	request.SetParams(&params)
-	var answer machineAnswer
-	err := b.call(ctx, purpose, owner, request, &answer)
+	var answer strictAnswer
+	err := b.call(ctx, purpose, owner, owner, request, &answer)
 	var refused *APIError
 	switch {
 	case err == nil:
@@ -62,17 +63,28 @@ type verifyParams struct {
 // (github.com/clerk/openapi-specs, bapi). A token that was revoked or has expired
 // is answered with status 200.
 type machineAnswer struct {
-	clerk.APIResource
-	Subject    string          `json:"subject"`
-	ClientID   string          `json:"client_id"`
-	Scopes     []string        `json:"scopes"`
-	Claims     json.RawMessage `json:"claims"`
-	Revoked    *bool           `json:"revoked"`
-	Expired    *bool           `json:"expired"`
-	Expiration *float64        `json:"expiration"`
+	Subject    string         `json:"subject"`
+	ClientID   string         `json:"client_id"`
+	Scopes     []string       `json:"scopes"`
+	Claims     jsontext.Value `json:"claims"`
+	Revoked    *bool          `json:"revoked"`
+	Expired    *bool          `json:"expired"`
+	Expiration *float64       `json:"expiration"`
 	// Active is false, and the only member, for a token that is not. It is
 	// absent otherwise.
 	Active *bool `json:"active"`
+}
+
+// strictAnswer is a machineAnswer whose member names match exactly and come once,
+// as those of tokens do. The SDK's decoder takes "Revoked" for "revoked".
+type strictAnswer struct {
+	clerk.APIResource
+	machineAnswer
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (a *strictAnswer) UnmarshalJSON(data []byte) error {
+	return json.Unmarshal(data, &a.machineAnswer)
 }
 
 var errIncomplete = errors.New("a verification without its result")

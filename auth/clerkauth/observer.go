@@ -43,7 +43,7 @@ const (
 
 	// CountBudget counts calls that were not made because the share of Clerk's
 	// rate limit was used up, by "sign_in", "refresh", "machine",
-	// "unknown_secret" or "other". A refresh is tried again later; the others
+	// "unknown_secret", "background" or "other". A refresh is tried again later; the others
 	// were answered with an error.
 	CountBudget Counter = "budget_refusals"
 )

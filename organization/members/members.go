@@ -54,6 +54,7 @@ func (c *Client) Remove(ctx context.Context, caller *clerkauth.Caller, userID st
 		return notFound()
 	}
 	memberships := &organizationmembership.Client{Backend: c.Backend}
+	ctx = clerkauth.NewContext(ctx, caller) // organizations take turns
 	_, err := memberships.Delete(ctx, &organizationmembership.DeleteParams{
 		OrganizationID: caller.Organization.ID, UserID: userID,
 	})

@@ -131,12 +131,16 @@ func (e *Event) Tell(ctx context.Context, target Target) error {
 	case e.Type == UserDeleted:
 		return target.UserDeleted(ctx, e.User.ID, e.At)
 	}
+	updatedAt := cmp.Or(e.User.UpdatedAt, e.At)
+	if e.User.Banned && e.At.After(updatedAt) {
+		updatedAt = e.At // the ban is news, even where the record keeps its time
+	}
 	return target.UserUpdated(ctx, &clerkauth.UserRecord{
 		ID:            e.User.ID,
 		PrimaryEmail:  e.User.PrimaryEmailAddress,
 		EmailVerified: e.User.EmailVerified,
 		Banned:        e.User.Banned,
-		UpdatedAt:     cmp.Or(e.User.UpdatedAt, e.At),
+		UpdatedAt:     updatedAt,
 	})
 }
 
