@@ -457,7 +457,7 @@ func TestTell(t *testing.T) {
 		want  string
 	}{
 		{clerkevent.Event{Type: clerkevent.UserCreated, User: user(false, 5)}, "updated user_1 a@example.com verified:true banned:false 5"},
-		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 6)}, "updated user_1 a@example.com verified:true banned:true 6"},
+		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 6)}, "updated user_1 a@example.com verified:true banned:true 7"},
 		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 0)}, "updated user_1 a@example.com verified:true banned:true 7"},
 		{clerkevent.Event{Type: clerkevent.UserDeleted, User: &clerkevent.User{ID: "user_"}}, "deleted user_7"},
 		{clerkevent.Event{Type: clerkevent.SessionEnded, Session: session}, "ended sess_7"},
