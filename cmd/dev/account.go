@@ -55,7 +55,7 @@ func startAccount(ctx context.Context, s settings, fakeClerk bool, authenticator
 	}
 	following, cancel := context.WithCancel(context.Background())
 	go store.Follow(following, clerkevent.Direct{Authenticator: authenticator})
-	go store.KeepReconciled(following, authenticator.Backend(), reconcileEvery)
+	go store.KeepReconciled(following, authenticator.Backend().Background(), reconcileEvery)
 	return store, func() {
 		cancel()
 		store.Close()
