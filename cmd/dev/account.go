@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/net/websocket"
 
 	"encore.app/account/directory"
@@ -34,14 +35,12 @@ const temporary = "a temporary Postgres; its data go when this command ends"
 // DATABASE_URL do not name it, because the fake Clerk knows no user of a real
 // database, and its reconciliation would delete them. The store follows Clerk
 // until stop.
-func startAccount(ctx context.Context, s settings, fakeClerk bool, authenticator *clerkauth.Authenticator, logger *slog.Logger) (store *directory.Store, stop func(), description string, err error) {
+func startAccount(ctx context.Context, s settings, authenticator *clerkauth.Authenticator, logger *slog.Logger) (store *directory.Store, stop func(), description string, err error) {
 	databaseURL, stopServer := s.database, func() {}
 	if s.database != "" {
-		u, err := url.Parse(s.database)
-		if err != nil || u.Host == "" {
-			return nil, nil, "", errors.New("-database: write a URL, such as postgres://user:password@127.0.0.1:5432/name")
+		if description, err = s.checkDatabase(ctx); err != nil {
+			return nil, nil, "", fmt.Errorf("-database: %w", err)
 		}
-		description = "that of -database, on " + u.Host
 	} else {
 		server, err := postgres.Start(ctx)
 		if err != nil {
@@ -51,7 +50,7 @@ func startAccount(ctx context.Context, s settings, fakeClerk bool, authenticator
 	}
 	if store, err = directory.Open(databaseURL, logger); err != nil {
 		stopServer()
-		return nil, nil, "", fmt.Errorf("-database: %w", err)
+		return nil, nil, "", fmt.Errorf("database: %w", err)
 	}
 	following, cancel := context.WithCancel(context.Background())
 	go store.Follow(following, clerkevent.Direct{Authenticator: authenticator})
@@ -61,6 +60,50 @@ func startAccount(ctx context.Context, s settings, fakeClerk bool, authenticator
 		store.Close()
 		stopServer()
 	}, description, nil
+}
+
+// checkDatabase describes the database of -database. With the fake Clerk, it
+// refuses one that holds the users of another Clerk instance, or does not say of
+// which.
+func (s settings) checkDatabase(ctx context.Context) (description string, err error) {
+	config, err := pgx.ParseConfig(s.database)
+	if err != nil {
+		return "", errors.New("write a URL, such as postgres://user:password@127.0.0.1:5432/name")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	connection, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close(ctx)
+	description = fmt.Sprintf("%s on %s:%d, as -database says", config.Database, config.Host, config.Port)
+	if s.instance == "" {
+		return description, nil
+	}
+	var stored string
+	var users bool
+	for _, q := range []struct {
+		table, query string
+		into         any
+	}{
+		{"clerk_instance", "SELECT coalesce((SELECT id FROM clerk_instance), '')", &stored},
+		{"users", "SELECT EXISTS (SELECT FROM users)", &users},
+	} {
+		var exists bool
+		err := connection.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", q.table).Scan(&exists)
+		if err == nil && exists {
+			err = connection.QueryRow(ctx, q.query).Scan(q.into)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if stored != s.instance && (stored != "" || users) {
+		return "", fmt.Errorf("%s holds users of another Clerk instance (%s): the fake Clerk knows none of them. "+
+			"Name an empty database, or set CLERK_SECRET_KEY", config.Database, cmp.Or(stored, "it does not say which"))
+	}
+	return description, nil
 }
 
 // encoreDatabase is the database of encore run.

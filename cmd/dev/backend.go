@@ -28,7 +28,7 @@ type backend struct {
 }
 
 // startBackend starts the backend that -backend names.
-func startBackend(ctx context.Context, s settings, fakeClerk bool, out io.Writer, logger *slog.Logger) (*backend, error) {
+func startBackend(ctx context.Context, s settings, out io.Writer, logger *slog.Logger) (*backend, error) {
 	program, missing := exec.LookPath("encore")
 	switch {
 	case s.backend == "none":
@@ -36,20 +36,20 @@ func startBackend(ctx context.Context, s settings, fakeClerk bool, out io.Writer
 	case s.backend == "encore" && missing != nil:
 		return nil, errors.New("the Encore CLI is not on PATH: see https://encore.dev/docs/install, or use -backend standalone")
 	case s.backend == "standalone":
-		return startStandalone(ctx, s, fakeClerk, "as -backend says", logger)
+		return startStandalone(ctx, s, "as -backend says", logger)
 	case missing != nil:
-		return startStandalone(ctx, s, fakeClerk, "with the Encore CLI, https://encore.dev/docs/install, it runs under encore run", logger)
+		return startStandalone(ctx, s, "with the Encore CLI, https://encore.dev/docs/install, it runs under encore run", logger)
 	}
 	database, why := prepareEncore(ctx, s, program) // account:
 	if why != nil && s.backend == "auto" {          // account:
-		return startStandalone(ctx, s, fakeClerk, "not under encore run: "+why.Error(), logger) // account:
+		return startStandalone(ctx, s, "not under encore run: "+why.Error(), logger) // account:
 	} // account:
-	b, err := startEncore(ctx, s, fakeClerk, program, out)
+	b, err := startEncore(ctx, s, program, out)
 	database.passTo(b) // account:
 	return b, err
 }
 
-func startStandalone(ctx context.Context, s settings, fakeClerk bool, why string, logger *slog.Logger) (*backend, error) {
+func startStandalone(ctx context.Context, s settings, why string, logger *slog.Logger) (*backend, error) {
 	var counters clerkauth.Counters
 	options := clerkauth.Options{
 		SecretKey:         s.secretKey,
@@ -65,7 +65,7 @@ func startStandalone(ctx context.Context, s settings, fakeClerk bool, why string
 		return nil, err
 	}
 	stopAccount := func() {}
-	store, stopAccount, database, err := startAccount(ctx, s, fakeClerk, authenticator, logger) // account:
+	store, stopAccount, database, err := startAccount(ctx, s, authenticator, logger) // account:
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 
 // startEncore runs the app under the Encore CLI, which passes its environment
 // on to the app.
-func startEncore(ctx context.Context, s settings, fakeClerk bool, program string, out io.Writer) (*backend, error) {
+func startEncore(ctx context.Context, s settings, program string, out io.Writer) (*backend, error) {
 	root, err := appRoot()
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func startEncore(ctx context.Context, s settings, fakeClerk bool, program string
 
 	fmt.Fprintln(out, "encore run compiles the app: the first time this takes a minute or two")
 	arguments := []string{"run", "--browser=never", "--listen=" + host, "--port=" + port}
-	if fakeClerk { // account:
+	if s.instance != "" { // account:
 		arguments = append(arguments, "--namespace="+namespace(ctx, program, root)) // account:
 	} // account:
 	command := exec.CommandContext(ctx, program, arguments...)

@@ -49,6 +49,7 @@ type settings struct {
 	signingKey string
 	parties    []string
 	issuer     string
+	instance   string // of the fake Clerk; "" with real Clerk
 
 	secretKey     string // CLERK_SECRET_KEY: use real Clerk, or the server at apiURL
 	apiURL        string // CLERK_API_URL, without /v1
@@ -141,14 +142,14 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 		}
 		defer fakeClerk.Close()
 		s.secretKey, s.apiURL, s.issuer = fakeClerk.SecretKey(), fakeClerk.URL(), fakeClerk.Issuer()
-		s.webhookSecret = fakeClerk.WebhookSigningSecret()
+		s.webhookSecret, s.instance = fakeClerk.WebhookSigningSecret(), fakeClerk.InstanceID()
 	}
 	p, err := startPage(s, fakeClerk) // before what takes long: its port may be taken
 	if err != nil {
 		return err
 	}
 	defer p.stop()
-	b, err := startBackend(ctx, s, fakeClerk != nil, out, logger.With("from", "api"))
+	b, err := startBackend(ctx, s, out, logger.With("from", "api"))
 	if err != nil {
 		return err
 	}

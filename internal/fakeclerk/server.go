@@ -163,6 +163,9 @@ func newServer(options Options) (*Server, error) {
 // SecretKey is the key of the Backend API (Clerk's CLERK_SECRET_KEY).
 func (s *Server) SecretKey() string { return s.options.SecretKey }
 
+// InstanceID is the id of this Clerk instance.
+func (s *Server) InstanceID() string { return s.options.InstanceID }
+
 // Issuer is the iss claim of every token.
 func (s *Server) Issuer() string { return s.options.Issuer }
 
