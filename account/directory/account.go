@@ -42,8 +42,8 @@ func (s *Store) account(ctx context.Context, caller *clerkauth.Caller) (*Account
 	if err != nil || known {
 		return account, err
 	}
-	// Clerk has not described the user to this database. An event that comes
-	// meanwhile stays, and so does what a token says that was issued later.
+	// Clerk has not described the user to this database. The row of an event that
+	// comes at this moment stays. So does the row of a token that was issued later.
 	_, err = s.pool.Exec(ctx, `
 		INSERT INTO users AS old (id, primary_email, email_verified, said_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (id) DO UPDATE SET

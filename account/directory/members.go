@@ -38,9 +38,8 @@ type MembersParams struct {
 	Q string `query:"q" encore:"sensitive"`
 }
 
-// Members is a page of members, the oldest first. What one request costs is
-// bounded: the page of a search may be short or empty and have a next one all the
-// same.
+// Members is a page of members, the oldest first. The cost of one request is
+// bounded: the page of a search may be short or empty and still have a next one.
 type Members struct {
 	Members []*Member `json:"members"`
 	// Total is the number of members of the organization, whatever is searched.
@@ -91,9 +90,9 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 	return page, s.fillPage(ctx, organizationID, q, page)
 }
 
-// fillPage reads the members one by one. A search that has not filled its page
-// then takes from the index of words those whom it finds, unless they are many:
-// the caller goes on from where it came.
+// fillPage reads the members of the window one by one. If a search has not filled
+// its page by then, the rest comes from the index of words. If the index finds too
+// many users, the page ends with the window.
 func (s *Store) fillPage(ctx context.Context, organizationID string, q membersQuery, page *Members) error {
 	more, err := s.readMembers(ctx, organizationID, &q, nil, page)
 	if err != nil || !more {

@@ -7,10 +7,10 @@ ALTER TABLE users DROP words;
 DROP FUNCTION search_words(text, text, text, text);
 
 -- search_words returns the words of a text in lower case, at most 100 characters
--- each: what is between white space of Unicode, without regard to compatibility
--- forms (NFKC makes a space of a no-break space, and é of e with an accent) and
--- to the form of a sigma. The collation knows the letters of every language,
--- whatever the locale of the database.
+-- each. White space of Unicode separates words. NFKC makes a space of a no-break
+-- space, and one letter of e and its accent. Both forms of a sigma are the same.
+-- The collation covers the letters of every language, in any locale of the
+-- database.
 DO $$
 DECLARE
     collation_name name := coalesce((

@@ -320,9 +320,8 @@ export namespace directory {
     }
 
     /**
-     * Members is a page of members, the oldest first. What one request costs is
-     * bounded: the page of a search may be short or empty and have a next one all the
-     * same.
+     * Members is a page of members, the oldest first. The cost of one request is
+     * bounded: the page of a search may be short or empty and still have a next one.
      */
     export interface Members {
         members: Member[]
