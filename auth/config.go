@@ -23,6 +23,8 @@ type Config struct {
 	UserStaleIfError config.String
 	MachineMaxAge    config.String
 	BudgetShare      config.Float64
+
+	UnknownTokensPerSecond config.Float64
 }
 
 var cfg = config.Load[*Config]()
@@ -45,5 +47,7 @@ func settings(environment encore.EnvironmentMeta) *access.Settings {
 		UserStaleIfError: cfg.UserStaleIfError(),
 		MachineMaxAge:    cfg.MachineMaxAge(),
 		BudgetShare:      cfg.BudgetShare(),
+
+		UnknownTokensPerSecond: cfg.UnknownTokensPerSecond(),
 	}
 }

@@ -31,6 +31,8 @@ type Settings struct {
 	MachineMaxAge    string
 
 	BudgetShare float64
+
+	UnknownTokensPerSecond float64
 }
 
 // Options returns the options of the authenticator, or an error that says what
@@ -42,6 +44,8 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 		AuthorizedParties: s.AuthorizedParties,
 		Issuer:            s.Issuer,
 		BudgetShare:       s.BudgetShare,
+
+		UnknownTokensPerSecond: s.UnknownTokensPerSecond,
 
 		AllowMissingAuthorizedParty: s.AllowMissingAuthorizedParty,
 	}
