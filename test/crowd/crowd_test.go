@@ -14,6 +14,7 @@ var small = size{
 	slowRate: 200, slowLasting: time.Second,
 	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: time.Second,
 	restartUsers: 500, restartRate: 500, restartLasting: 1500 * time.Millisecond,
+	callers: 20, callerRate: 50, forgerRate: 300, forgersLasting: time.Second,
 }
 
 // TestCrowd plays the scenarios to this backend alone.

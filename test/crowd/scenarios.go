@@ -45,6 +45,11 @@ var scenarios = []scenario{
 		users: func(s size) int { return s.restartUsers },
 		known: func(s size) int { return s.restartUsers }, play: restart,
 	},
+	{
+		name:  "forged tokens of the worst shapes",
+		users: func(s size) int { return s.callers },
+		known: func(s size) int { return s.callers }, play: forgers,
+	},
 }
 
 // oddUser: Clerk answers 500 whenever one user's record is part of the answer.

@@ -23,6 +23,9 @@ type size struct {
 
 	restartUsers, restartRate int
 	restartLasting            time.Duration
+
+	callers, callerRate, forgerRate int // known users, how often they ask, and forged tokens
+	forgersLasting                  time.Duration
 }
 
 var full = size{
@@ -33,6 +36,7 @@ var full = size{
 	silentRate: 20, silentLasting: 12 * time.Second,
 	instances: 10, fleetRate: 20, listRate: 500, fleetLasting: 11 * time.Second,
 	restartUsers: 3000, restartRate: 1000, restartLasting: 6 * time.Second,
+	callers: 50, callerRate: 50, forgerRate: 300, forgersLasting: 6 * time.Second,
 }
 
 // count is how many come at a rate a second.
