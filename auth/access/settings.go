@@ -35,6 +35,10 @@ type Settings struct {
 	UnknownTokensPerSecond float64
 }
 
+// fakeClerkKey is the secret key of the fake Clerk. A .secrets.local.cue may still
+// hold it when the real key is set elsewhere.
+const fakeClerkKey = "sk_test_fakeclerk"
+
 // Options returns the options of the authenticator, or an error that says what
 // to write and where. On a developer's machine the environment's variables win.
 func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
@@ -78,6 +82,10 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 	if o.SecretKey == "" {
 		return o, errors.New("the secret ClerkSecretKey is not set: run `encore secret set --type dev,local ClerkSecretKey`" +
 			" (or prod), or write it to .secrets.local.cue")
+	}
+	if s.SecretKey == fakeClerkKey && o.SecretKey == s.SecretKey && o.APIURL == "" {
+		log.Warn("ClerkSecretKey is the fake Clerk's key, which Clerk refuses",
+			"hint", "delete .secrets.local.cue, or write your own key to it: it wins over `encore secret set`")
 	}
 	if len(o.AuthorizedParties) == 0 {
 		log.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")

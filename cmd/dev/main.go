@@ -182,9 +182,9 @@ func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fak
 			line("Warning", "other machines can reach -api %s: a development server without TLS, open to pages of every origin", s.api)
 		}
 	}
-	if b.database != "" {
-		line("Database", "%s", b.database)
-	}
+	if b.database != "" { // account:
+		line("Database", "%s", b.database) // account:
+	} // account:
 	if b.dashboard != "" {
 		line("Dashboard", "%s", b.dashboard)
 	}

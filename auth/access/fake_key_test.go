@@ -1,0 +1,30 @@
+package access
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// said records warnings.
+type said struct{ strings.Builder }
+
+func (s *said) Info(string, ...any)  {}
+func (s *said) Error(string, ...any) {}
+func (s *said) Warn(message string, details ...any) {
+	fmt.Fprintln(s, append([]any{message}, details...)...)
+}
+
+func TestTheFakeClerksKeyNamesItsFile(t *testing.T) {
+	for key, warns := range map[string]bool{fakeClerkKey: true, "sk_test_real": false} {
+		s := Settings{SecretKey: key, AuthorizedParties: []string{"http://localhost:3001"},
+			KeysMaxAge: "5m", KeysStaleIfError: "1h", UserMaxAge: "1m", UserStaleIfError: "15m", MachineMaxAge: "1m", BudgetShare: 0.8}
+		var log said
+		if _, err := s.Options(&log); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), ".secrets.local.cue"); got != warns {
+			t.Errorf("%s: warns %v: %s", key, got, &log)
+		}
+	}
+}
