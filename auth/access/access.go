@@ -99,9 +99,19 @@ func failureLine(e *clerkauth.Error) []any {
 // lacking, the error's details hold what Clerk's useReverification looks for.
 // With no requirement it denies, as has() of Clerk's SDKs does.
 func Require(caller *clerkauth.Caller, log Logger, requirements ...clerkauth.Requirement) error {
-	var missing *clerkauth.MissingError
-	if !errors.As(caller.Require(requirements...), &missing) {
+	return denied(caller.Require(requirements...), log)
+}
+
+// denied is the answer for an error of [clerkauth.Caller.Require]. Only nil lets
+// a caller in.
+func denied(err error, log Logger) error {
+	if err == nil {
 		return nil
+	}
+	var missing *clerkauth.MissingError
+	if !errors.As(err, &missing) {
+		log.Error("permission denied", "cause", err)
+		return &errs.Error{Code: errs.PermissionDenied, Message: "permission denied"}
 	}
 	log.Info("permission denied", "missing", missing.Requirement.String())
 	if hint, ok := missing.Requirement.Hint(); ok {

@@ -4,6 +4,7 @@ import (
 	"expvar"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // Counters is an [Observer] that keeps its counts in memory and serves them as
@@ -17,13 +18,22 @@ func (c *Counters) Add(counter Counter, label string, n int) {
 
 // ServeHTTP implements [http.Handler]: an object with a member such as
 // "decisions{accepted}" for each label that was counted. It answers only clients
-// on this machine, and nobody if c is nil.
+// on this machine that ask for this machine, and nobody if c is nil. A page of
+// another site can resolve its own name to this machine.
 func (c *Counters) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if ip := net.ParseIP(host); c == nil || err != nil || !ip.IsLoopback() {
+	if c == nil || !loopback(r.RemoteAddr) || !loopback(r.Host) {
 		http.NotFound(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte(c.counts.String()))
+}
+
+// loopback reports whether an address or a Host header names this machine.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]") // without a port
+	}
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }

@@ -57,7 +57,6 @@ func Handler(o Options) (http.Handler, error) {
 		)
 	}, o.Log)
 	s.mux.Handle("POST /webhooks/clerk", webhooks)
-	s.mux.Handle("GET /debug/counters", o.Counters)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		access.WriteError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})
 	})
@@ -66,9 +65,12 @@ func Handler(o Options) (http.Handler, error) {
 		o.Log.Info("request", "method", r.Method, "route", r.Pattern, "status", m.Code, "took", m.Duration)
 	})
 	methods, anyOrigin := []string{"GET", "POST", "PUT", "PATCH", "DELETE"}, func(string) bool { return true }
-	return cors.New(cors.Options{
+	var all http.ServeMux
+	all.Handle("/", cors.New(cors.Options{
 		AllowOriginFunc: anyOrigin, AllowedMethods: methods, AllowedHeaders: []string{"*"}, AllowCredentials: true,
-	}).Handler(logged), err
+	}).Handler(logged))
+	all.Handle("/debug/counters", o.Counters) // no page may read them
+	return &all, err
 }
 
 type server struct {
