@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,4 +133,39 @@ func start(t *testing.T, address, program string, arguments ...string) {
 		}
 	}
 	t.Fatalf("%s has no healthy instance", program)
+}
+
+// What is shipped stays within Clerk's rate limit, also while instances are
+// exchanged.
+func TestTheFleetsStayWithinClerksLimit(t *testing.T) {
+	find := func(file, pattern string) (found []string) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(content), -1) {
+			found = append(found, match[len(match)-1])
+		}
+		if len(found) == 0 {
+			t.Fatalf("%s has no %s", file, pattern)
+		}
+		return found
+	}
+	number := func(file, pattern string) float64 {
+		value, err := strconv.ParseFloat(find(file, pattern)[0], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	share := number("../auth/config.cue", `(?s)Type != "ephemeral" \{.*?BudgetShare: ([0-9.]+)`)
+	for name, processes := range map[string]float64{
+		"compose.yaml":  float64(len(find("compose.yaml", `(?m)^  \w+: [&*]app$`))),
+		"kubernetes.md": number("../docs/kubernetes.md", `replicas: (\d+)`) + number("../docs/kubernetes.md", `maxSurge: (\d+)`),
+		"haproxy.cfg":   float64(len(find("haproxy.cfg", `(?m)^    server `))) + 1,
+	} {
+		if total := share * processes; total > 0.8 {
+			t.Errorf("%s: %v processes take %.0f %% of Clerk's rate limit", name, processes, 100*total)
+		}
+	}
 }

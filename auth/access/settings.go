@@ -115,5 +115,10 @@ func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*cler
 		return nil, err
 	}
 	options.Observer = observer
-	return clerkauth.New(options)
+	a, err := clerkauth.New(options)
+	if err == nil {
+		log.Info("share of Clerk's rate limit for this process", "share", s.BudgetShare, "calls_in_10_seconds", options.CallBudget(),
+			"hint", "BudgetShare in auth/config.cue, times the processes that use this key, should stay below 0.8")
+	}
+	return a, err
 }

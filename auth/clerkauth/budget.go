@@ -115,6 +115,14 @@ func budgetCalls(o Options) float64 {
 	return o.BudgetShare * float64(limit)
 }
 
+// CallBudget is how many calls to Clerk one process makes in ten seconds at most.
+func (o Options) CallBudget() int {
+	if o.BudgetShare == 0 {
+		o.BudgetShare = defaultBudgetShare
+	}
+	return int(budgetCalls(o))
+}
+
 // checkBudget reports a share that leaves nothing to live on.
 func checkBudget(o Options) error {
 	if calls := budgetCalls(o); !(calls >= 2 && calls <= 1e6) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,45 +16,53 @@ type balancer struct {
 	command *exec.Cmd
 }
 
-func startBalancer(ctx context.Context, folder string, instances []string) (*balancer, error) {
-	root, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
-	if err != nil {
-		return nil, fmt.Errorf("git: %w", err)
-	}
-	content, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "deploy", "haproxy.cfg"))
-	if err != nil {
-		return nil, err
-	}
+func startBalancer(folder string, instances []string) (*balancer, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	replaced := []string{"bind :8443", "bind " + address}
-	for i, old := range []string{"127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"} {
-		replaced = append(replaced, old, instances[i])
-	}
-	name := filepath.Join(folder, "haproxy.cfg")
-	if err := os.WriteFile(name, []byte(strings.NewReplacer(replaced...).Replace(string(content))), 0o600); err != nil {
+	config := filepath.Join(folder, "haproxy.cfg")
+	if err := rewritten("haproxy.cfg", config, "bind :8443", "bind "+address,
+		"127.0.0.1:8081", instances[0], "127.0.0.1:8082", instances[1], "127.0.0.1:8083", instances[2]); err != nil {
 		return nil, err
 	}
-	b := &balancer{address: address, command: exec.Command("haproxy", "-db", "-q", "-f", name)}
+	b := &balancer{address: address, command: exec.Command("haproxy", "-db", "-q", "-f", config)}
 	b.command.Stderr = os.Stderr
-	if err := b.command.Start(); err != nil {
-		return nil, err
-	}
-	// Any answer of an instance will do: it refuses a request with no token.
-	client := &http.Client{Timeout: time.Second}
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		response, err := client.Get("http://" + address + "/user/profile")
-		if err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusUnauthorized {
-			return b, nil
-		}
-	}
-	b.close()
-	return nil, errors.New("haproxy has no healthy instance")
+	return b, b.start()
 }
 
 func (b *balancer) close() {
 	_ = b.command.Process.Kill()
 	_ = b.command.Wait()
+}
+
+// rewritten writes a file of deploy/ with other addresses.
+func rewritten(name, into string, replaced ...string) error {
+	content, err := os.ReadFile(filepath.Join("deploy", name))
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(replaced); i += 2 {
+		if !strings.Contains(string(content), replaced[i]) {
+			return fmt.Errorf("deploy/%s has no %q", name, replaced[i])
+		}
+	}
+	return os.WriteFile(into, []byte(strings.NewReplacer(replaced...).Replace(string(content))), 0o600)
+}
+
+// start runs the balancer and waits until any instance answers: each refuses a
+// request with no token.
+func (b *balancer) start() error {
+	if err := b.command.Start(); err != nil {
+		return err
+	}
+	client := &http.Client{Timeout: time.Second}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		response, err := client.Get("http://" + b.address + "/user/profile")
+		if err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusUnauthorized {
+			return nil
+		}
+	}
+	b.close()
+	return fmt.Errorf("%s has no healthy instance", filepath.Base(b.command.Path))
 }

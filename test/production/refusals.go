@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,10 +98,10 @@ func (e *environment) refused(im *image, r refusal, v *verdicts) error {
 		return err
 	}
 	ended := i.endsWithin(20 * time.Second)
-	lines := strings.Split(i.output.String(), "\n")
+	lines := slices.DeleteFunc(strings.Split(i.output.String(), "\n"), func(line string) bool { return strings.Contains(line, `"level":"info"`) })
 	code := i.command.ProcessState.ExitCode()
 	var line struct{ Message string }
-	_ = json.Unmarshal([]byte(lines[0]), &line)
+	_ = json.Unmarshal([]byte(strings.Join(lines, "\n")), &line)
 	v.say(ended && code == 1 && len(lines) == 1 && strings.Contains(line.Message, r.says), "%s: status %d: %s", r.name, code, strings.Join(append([]string{line.Message}, lines[1:]...), " / "))
 	return nil
 }

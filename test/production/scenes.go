@@ -32,6 +32,9 @@ func runScenes(ctx context.Context, s settings) error {
 	if err := e.alone(im, v, s.e2e); err != nil {
 		return err
 	}
+	if err := e.perimeter(im, v); err != nil {
+		return err
+	}
 	if s.alone {
 		return v.err()
 	}
@@ -51,8 +54,9 @@ func (e *environment) alone(im *image, v *verdicts, suite bool) error {
 	if err != nil {
 		return err
 	}
-	// The suite also expects the one setting that is optional.
-	issuer, err := im.withAuthConfig(map[string]any{"Issuer": e.clerk.Issuer()})
+	// The suite also expects the one setting that is optional. It asks Clerk more
+	// often than one instance of a fleet may.
+	issuer, err := im.withAuthConfig(map[string]any{"Issuer": e.clerk.Issuer(), "BudgetShare": 0.8})
 	if err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func (e *environment) fleet(im *image, v *verdicts, s settings) error {
 			m.kill()
 		}
 	}()
-	b, err := startBalancer(e.ctx, e.folder, addresses)
+	b, err := startBalancer(e.folder, addresses)
 	if err != nil {
 		return err
 	}

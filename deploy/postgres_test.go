@@ -1,0 +1,60 @@
+package deploy
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"encore.app/account/directory" // account:
+	"encore.app/internal/postgres"
+)
+
+func TestTheRoleOwnsItsDatabaseAndNoMore(t *testing.T) {
+	psql, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skip("psql is not on PATH")
+	}
+	server, err := postgres.Start(t.Context())
+	if errors.Is(err, postgres.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	// As the image's entrypoint runs it.
+	command := exec.CommandContext(t.Context(), psql, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-d", server.URL(), "-f", "postgres.sql")
+	command.Env = append(os.Environ(), "DATABASE_PASSWORD=it's")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	address, err := url.Parse(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.User, address.Path = url.UserPassword("account", "it's"), "/account"
+	connection, err := pgx.Connect(t.Context(), address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close(t.Context())
+	var powers bool
+	if err := connection.QueryRow(t.Context(), `
+		SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls
+			OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid)
+		FROM pg_roles r WHERE rolname = current_user`).Scan(&powers); err != nil || powers {
+		t.Errorf("the role may do more: %v %v", powers, err)
+	}
+	store, err := directory.Open(address.String(), nil) // account:
+	if err != nil {                                     // account:
+		t.Fatal(err) // account:
+	} // account:
+	defer store.Close()                                                                                // account:
+	if _, err := store.Users(t.Context(), &directory.UserIDs{IDs: []string{"user_ada"}}); err != nil { // account:
+		t.Errorf("the service cannot make its tables") // account:
+	} // account:
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"encore.app/internal/perimeter"
+	"encore.app/webhooks/clerkevent"
+)
+
+// caddyModule is built where caddy is not on PATH.
+const caddyModule = "github.com/caddyserver/caddy/v2/cmd/caddy@v2.10.2"
+
+// perimeter sends an instance behind each of the balancers what they must not
+// let through, and the instance itself two hundred webhooks that stall.
+func (e *environment) perimeter(im *image, v *verdicts) error {
+	fmt.Println("one instance behind each balancer")
+	m, err := e.member(im)
+	if err != nil {
+		return err
+	}
+	defer m.kill()
+	token, err := e.clerk.SessionToken("user_ada")
+	if err != nil {
+		return err
+	}
+	b, err := startBalancer(e.folder, []string{m.address, m.address, m.address})
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	results := map[string][]perimeter.Result{"haproxy": tryBalancer(b.address, b.address, token)}
+	caddy, err := e.startCaddy(m.address)
+	if err != nil {
+		fmt.Println("  caddy was not run:", err)
+	} else {
+		defer caddy.close()
+		results["caddy"] = tryBalancer(caddy.address, caddy.address, token)
+	}
+	for name, list := range results {
+		for _, r := range list {
+			if r.Err != nil {
+				v.say(false, "%s: %s: %v", name, r.Name, r.Err)
+			}
+		}
+		v.say(true, "%s: %d cases of upgrades, paths, headers, bodies and slow senders", name, len(list))
+	}
+	return e.stalledWebhooks(m.instance, v)
+}
+
+func tryBalancer(address, host, token string) []perimeter.Result {
+	return append(perimeter.Try(address, host, token), perimeter.TrySlow(address, host)...)
+}
+
+// member starts an instance as one of a fleet.
+func (e *environment) member(im *image) (*member, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	m := &member{address: address, image: im, env: e.env()}
+	return m, m.restart(e.ctx)
+}
+
+// startCaddy runs Caddy with deploy/Caddyfile, its addresses exchanged.
+func (e *environment) startCaddy(instance string) (*balancer, error) {
+	program, err := exec.LookPath("caddy")
+	if err != nil {
+		program = filepath.Join(e.folder, "caddy")
+		install := exec.CommandContext(e.ctx, "go", "install", caddyModule)
+		install.Env = append(os.Environ(), "GOBIN="+e.folder, "GOFLAGS=")
+		install.Dir = e.folder
+		if output, err := install.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, output)
+		}
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(e.folder, "Caddyfile")
+	if err := rewritten("Caddyfile", config, "{$API_HOST} {", "http://"+address+" {", "one:8080 two:8080", instance, "{\n\tservers", "{\n\tadmin off\n\tservers"); err != nil {
+		return nil, err
+	}
+	b := &balancer{address: address, command: exec.Command(program, "run", "--adapter", "caddyfile", "--config", config)}
+	b.command.Env = append(os.Environ(), "HOME="+e.folder, "XDG_DATA_HOME="+e.folder, "XDG_CONFIG_HOME="+e.folder)
+	return b, b.start()
+}
+
+// stalledWebhooks opens two hundred webhooks that stop one byte before the end.
+func (e *environment) stalledWebhooks(i *instance, v *verdicts) error {
+	head := fmt.Appendf(nil, "POST /webhooks/clerk HTTP/1.1\r\nHost: api\r\nsvix-id: msg_1\r\nsvix-timestamp: %d\r\nsvix-signature: v1,x\r\nContent-Length: %d\r\n\r\n",
+		time.Now().Unix(), clerkevent.MaxBodyBytes)
+	sent := append(head, bytes.Repeat([]byte(" "), clerkevent.MaxBodyBytes-1)...)
+	before, most, began := i.memory(), int64(0), time.Now()
+	var open sync.WaitGroup
+	for range 200 {
+		open.Go(func() {
+			connection, err := net.Dial("tcp", i.address)
+			if err != nil {
+				return
+			}
+			defer connection.Close()
+			_ = connection.SetDeadline(time.Now().Add(time.Minute))
+			if _, err := connection.Write(sent); err == nil {
+				_, _ = io.Copy(io.Discard, connection)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		open.Wait()
+		close(ended)
+	}()
+	for done := false; !done; {
+		select {
+		case <-ended:
+			done = true
+		case <-time.After(20 * time.Millisecond):
+			most = max(most, i.memory()-before)
+		}
+	}
+	took := time.Since(began)
+	v.say(most <= 40<<20 && took < 10*time.Second, "200 webhooks that stop one byte before the end of %d KiB: %d MB, closed after %.1f s",
+		clerkevent.MaxBodyBytes>>10, most>>20, took.Seconds())
+	return e.ctx.Err()
+}
