@@ -62,6 +62,34 @@ func TestHAProxy(t *testing.T) {
 	try(t, address, "api.example.com")
 }
 
+// The command of docs/kubernetes.md makes the sidecar's configuration.
+func TestKubernetesSidecar(t *testing.T) {
+	document, err := os.ReadFile("../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^\$ (sed .*) >haproxy.cfg$`).FindSubmatch(document)
+	if command == nil {
+		t.Fatal("docs/kubernetes.md has no sed command")
+	}
+	shell := exec.CommandContext(t.Context(), "sh", "-c", string(command[1]))
+	shell.Dir = ".."
+	content, err := shell.Output()
+	if err != nil {
+		t.Skipf("sh and sed are needed: %v", err)
+	}
+	instance, address, config := strings.TrimPrefix(app(t).URL, "http://"), free(t), filepath.Join(t.TempDir(), "haproxy.cfg")
+	changed := strings.NewReplacer("bind :8443", "bind "+address, "127.0.0.1:8080", instance).Replace(string(content))
+	if strings.Count(changed, instance) != 1 || strings.Contains(changed, " check ") {
+		t.Errorf("not one server without a check: %s", changed)
+	}
+	if err := os.WriteFile(config, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, address, "haproxy", "-db", "-q", "-f", config)
+	try(t, address, "api.example.com")
+}
+
 func TestCaddy(t *testing.T) {
 	instance := strings.TrimPrefix(app(t).URL, "http://")
 	address := free(t)

@@ -19,7 +19,7 @@ func TestTheRoleOwnsItsDatabaseAndNoMore(t *testing.T) {
 		t.Skip("psql is not on PATH")
 	}
 	server, err := postgres.Start(t.Context())
-	if errors.Is(err, postgres.ErrNotInstalled) {
+	if errors.Is(err, postgres.ErrUnavailable) {
 		t.Skip(err)
 	}
 	if err != nil {
