@@ -30,6 +30,7 @@ var db = sqldb.NewDatabase("account", sqldb.DatabaseConfig{
 // Config is what config.cue sets.
 type Config struct {
 	ReconcileEvery config.String
+	EraseAfter     config.String
 }
 
 var cfg = config.Load[*Config]()
@@ -37,7 +38,9 @@ var cfg = config.Load[*Config]()
 // store is the database. While it is down the endpoints of this service answer
 // Unavailable, and every other service goes on.
 var store = sync.OnceValue(func() *directory.Store {
-	return directory.New(sqldb.Driver[*pgxpool.Pool](db), auth.Log{})
+	s := directory.New(sqldb.Driver[*pgxpool.Pool](db), auth.Log{})
+	s.EraseAfter, _ = duration("EraseAfter", cfg.EraseAfter()) // initService has checked it
+	return s
 })
 
 // Service follows what other instances store, and reconciles.
@@ -50,9 +53,12 @@ type Service struct {
 // initService is run by Encore when the service starts. It does not wait for the
 // database. An error stops the app.
 func initService() (*Service, error) {
-	every, err := time.ParseDuration(cfg.ReconcileEvery())
-	if err != nil || every < 0 {
-		return nil, fmt.Errorf("account/config.cue: ReconcileEvery: %q is not a duration such as \"24h\"", cfg.ReconcileEvery())
+	every, err := duration("ReconcileEvery", cfg.ReconcileEvery())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := duration("EraseAfter", cfg.EraseAfter()); err != nil {
+		return nil, err
 	}
 	backend, err := auth.Backend()
 	if err != nil {
@@ -66,6 +72,14 @@ func initService() (*Service, error) {
 		}
 	}
 	return &Service{stop: stop}, nil
+}
+
+func duration(name, value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("account/config.cue: %s: %q is not a duration such as \"24h\"", name, value)
+	}
+	return d, nil
 }
 
 // Shutdown is run by Encore when the app stops.

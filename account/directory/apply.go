@@ -3,6 +3,8 @@ package directory
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +26,10 @@ func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
 	if s == nil {
 		return nil
 	}
+	if field := unstorable(e); field != "" { // and never will be
+		s.log.Warn("an event is skipped: its record cannot be stored", "event", e.ID, "type", e.Type, "subject", fmt.Sprintf("%.64q", e.Subject), "field", field)
+		return nil
+	}
 	err := s.use(ctx, writeTimeout, func(ctx context.Context) error {
 		return s.transact(ctx, func(tx pgx.Tx) error { return apply(ctx, tx, e) })
 	})
@@ -34,6 +40,9 @@ func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
 }
 
 func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {
+	if err := checkInstance(ctx, tx, e.InstanceID); err != nil {
+		return err
+	}
 	var userID, sessionID *string
 	switch {
 	case e.User != nil:
@@ -69,7 +78,7 @@ func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {
 // deleted without an event of Clerk's.
 func announce(ctx context.Context, tx pgx.Tx, c changes) error {
 	for eventType, ids := range map[clerkevent.Type][]string{
-		clerkevent.UserUpdated: c.changed, clerkevent.UserDeleted: c.deleted,
+		clerkevent.UserUpdated: slices.Concat(c.changed, c.restored), clerkevent.UserDeleted: slices.Concat(c.hidden, c.deleted),
 	} {
 		if len(ids) == 0 {
 			continue
@@ -83,7 +92,10 @@ func announce(ctx context.Context, tx pgx.Tx, c changes) error {
 }
 
 // forgetEvents removes events that nobody needs any more.
-func forgetEvents(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "DELETE FROM events WHERE stored_at < clock_timestamp() - $1::interval", eventsKept)
-	return err
+func (s *Store) forgetEvents(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	if _, err := s.pool.Exec(ctx, "DELETE FROM events WHERE stored_at < clock_timestamp() - $1::interval", eventsKept); err != nil {
+		s.log.Warn("old events are not removed", "reason", reason(err))
+	}
 }

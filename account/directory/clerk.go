@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,17 +24,17 @@ const idsPerCall = 100
 // clerkLists is what a reconciliation asks Clerk. Lists are in order of
 // creation, the oldest first.
 type clerkLists interface {
-	users(ctx context.Context, limit, offset int) ([]userRecord, error)
-	usersByID(ctx context.Context, ids []string) ([]userRecord, error)
-	organizations(ctx context.Context, limit, offset int) ([]organizationRecord, error)
-	memberships(ctx context.Context, limit, offset int) ([]membershipRecord, error)
-	// membershipsOf lists the memberships of users, at most idsPerCall, in one
-	// organization.
-	membershipsOf(ctx context.Context, organizationID string, userIDs []string) ([]membershipRecord, error)
+	users(ctx context.Context, limit, offset int) (listing[userRecord], error)
+	organizations(ctx context.Context, limit, offset int) (listing[organizationRecord], error)
+	memberships(ctx context.Context, limit, offset int) (listing[membershipRecord], error)
 
-	// user and organization return nil for one that is not there.
-	user(ctx context.Context, id string) (*userRecord, error)
-	organization(ctx context.Context, id string) (*organizationRecord, error)
+	// The methods below take at most idsPerCall ids, and list what is there.
+	usersByID(ctx context.Context, ids []string) (listing[userRecord], error)
+	organizationsByID(ctx context.Context, ids []string) (listing[organizationRecord], error)
+	membershipsOf(ctx context.Context, organizationID string, userIDs []string) (listing[membershipRecord], error)
+
+	// instance returns the id of the Clerk instance.
+	instance(ctx context.Context) (string, error)
 }
 
 // clerkAPI asks Clerk's Backend API. It decodes only what is stored, so that a
@@ -112,77 +113,88 @@ func (m *membershipJSON) record() membershipRecord {
 	}.clean()
 }
 
-func (c clerkAPI) users(ctx context.Context, limit, offset int) ([]userRecord, error) {
-	var list []*userJSON
-	err := c.get(ctx, "/users", page(limit, offset), &list)
-	return records(list, (*userJSON).record), err
-}
-
-func (c clerkAPI) usersByID(ctx context.Context, ids []string) ([]userRecord, error) {
-	var list []*userJSON
-	err := c.get(ctx, "/users", url.Values{"user_id": ids, "limit": {strconv.Itoa(idsPerCall)}}, &list)
-	return records(list, (*userJSON).record), err
-}
-
-func (c clerkAPI) organizations(ctx context.Context, limit, offset int) ([]organizationRecord, error) {
-	var list dataOf[organizationJSON]
-	err := c.get(ctx, "/organizations", page(limit, offset), &list)
-	return records(list.Data, (*organizationJSON).record), err
-}
-
-func (c clerkAPI) memberships(ctx context.Context, limit, offset int) ([]membershipRecord, error) {
-	var list dataOf[membershipJSON]
-	err := c.get(ctx, "/organization_memberships", page(limit, offset), &list)
-	return records(list.Data, (*membershipJSON).record), err
-}
-
-func (c clerkAPI) membershipsOf(ctx context.Context, organizationID string, userIDs []string) ([]membershipRecord, error) {
-	var list dataOf[membershipJSON]
-	query := url.Values{"user_id": userIDs, "limit": {strconv.Itoa(idsPerCall)}}
-	err := c.get(ctx, "/organizations/"+url.PathEscape(organizationID)+"/memberships", query, &list)
-	if isNotFound(err) {
-		return nil, nil
+func (c clerkAPI) instance(ctx context.Context) (string, error) {
+	var found struct {
+		ID string `json:"id"`
 	}
-	return records(list.Data, (*membershipJSON).record), err
+	err := c.get(ctx, "/instance", nil, &found)
+	if err == nil && !isID(found.ID, "ins_") {
+		err = &clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonInvalidResponse}
+	}
+	return found.ID, err
 }
 
-func (c clerkAPI) user(ctx context.Context, id string) (*userRecord, error) {
-	return single(ctx, c, "/users/"+url.PathEscape(id), (*userJSON).record)
+func (c clerkAPI) users(ctx context.Context, limit, offset int) (listing[userRecord], error) {
+	return c.listUsers(ctx, page(limit, offset))
 }
 
-func (c clerkAPI) organization(ctx context.Context, id string) (*organizationRecord, error) {
-	return single(ctx, c, "/organizations/"+url.PathEscape(id), (*organizationJSON).record)
+func (c clerkAPI) usersByID(ctx context.Context, ids []string) (listing[userRecord], error) {
+	return c.listUsers(ctx, filtered("user_id", ids))
+}
+
+func (c clerkAPI) listUsers(ctx context.Context, query url.Values) (listing[userRecord], error) {
+	var list []json.RawMessage
+	err := c.get(ctx, "/users", query, &list)
+	return decode(list, (*userJSON).record), err
+}
+
+func (c clerkAPI) organizations(ctx context.Context, limit, offset int) (listing[organizationRecord], error) {
+	return listData(ctx, c, "/organizations", page(limit, offset), (*organizationJSON).record)
+}
+
+func (c clerkAPI) organizationsByID(ctx context.Context, ids []string) (listing[organizationRecord], error) {
+	return listData(ctx, c, "/organizations", filtered("organization_id", ids), (*organizationJSON).record)
+}
+
+func (c clerkAPI) memberships(ctx context.Context, limit, offset int) (listing[membershipRecord], error) {
+	return listData(ctx, c, "/organization_memberships", page(limit, offset), (*membershipJSON).record)
+}
+
+func (c clerkAPI) membershipsOf(ctx context.Context, organizationID string, userIDs []string) (listing[membershipRecord], error) {
+	list, err := listData(ctx, c, "/organizations/"+url.PathEscape(organizationID)+"/memberships", filtered("user_id", userIDs), (*membershipJSON).record)
+	if isNotFound(err) {
+		err = nil
+	}
+	return list, err
 }
 
 func page(limit, offset int) url.Values {
 	return url.Values{"limit": {strconv.Itoa(limit)}, "offset": {strconv.Itoa(offset)}, "order_by": {"+created_at"}}
 }
 
-type dataOf[T any] struct {
-	Data []*T `json:"data"`
+func filtered(name string, ids []string) url.Values {
+	return url.Values{name: ids, "limit": {strconv.Itoa(idsPerCall)}}
 }
 
-func records[J, R any](list []*J, record func(*J) R) []R {
-	all := make([]R, 0, len(list))
-	for _, one := range list {
-		if one != nil {
-			all = append(all, record(one))
+func listData[J any, R record](ctx context.Context, c clerkAPI, path string, query url.Values, record func(*J) R) (listing[R], error) {
+	var list struct {
+		Data []json.RawMessage `json:"data"`
+	}
+	err := c.get(ctx, path, query, &list)
+	return decode(list.Data, record), err
+}
+
+// decode decodes each record by itself, so that an odd one does not stop others.
+func decode[J any, R record](list []json.RawMessage, record func(*J) R) listing[R] {
+	var all listing[R]
+	for _, raw := range list {
+		var one J
+		err := json.Unmarshal(raw, &one)
+		r := record(&one)
+		id, _ := r.key()
+		field := r.unstorable()
+		if err != nil {
+			wrong := new(json.UnmarshalTypeError)
+			_ = errors.As(err, &wrong)
+			field = cmp.Or(wrong.Field, "its JSON")
 		}
+		if field != "" {
+			all.skipped = append(all.skipped, skip{id: id, field: field})
+			continue
+		}
+		all.records = append(all.records, r)
 	}
 	return all
-}
-
-func single[J, R any](ctx context.Context, c clerkAPI, path string, record func(*J) R) (*R, error) {
-	var found J
-	err := c.get(ctx, path, nil, &found)
-	if isNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r := record(&found)
-	return &r, nil
 }
 
 // isNotFound reports whether Clerk itself says that there is no such thing.

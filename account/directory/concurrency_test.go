@@ -14,7 +14,8 @@ import (
 func TestAtOnce(t *testing.T) {
 	seed := setting(t, "ACCOUNT_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("ACCOUNT_SEED=%d", seed)
-	s, log := newStore(t, nil)
+	crash := new(crasher)
+	s, log := newStore(t, crash)
 	execute(t, s, guards)
 	random := rand.New(rand.NewPCG(seed, 0))
 	m := newModel(random)
@@ -39,7 +40,7 @@ func TestAtOnce(t *testing.T) {
 			}
 		})
 	}
-	h := &history{t: t, s: s, log: log, crash: new(crasher), seed: seed, model: m}
+	h := &history{t: t, s: s, log: log, crash: crash, seed: seed, model: m}
 	wait.Go(func() {
 		for range 3 {
 			if err := h.reconcile(ctx); err != nil {
@@ -48,6 +49,9 @@ func TestAtOnce(t *testing.T) {
 		}
 	})
 	wait.Wait()
+	if n := crash.deadlocks.Load(); n > 0 {
+		t.Errorf("%d deadlocks", n)
+	}
 	h.compareVersions(ctx)
 	h.reconcileWhole(ctx)
 	h.compareVersions(ctx)

@@ -58,7 +58,14 @@ type Store struct {
 	ready atomic.Bool
 
 	migration singleflight.Group
+	foreign   foreignLog
+
+	// EraseAfter is for how long what is missing at Clerk is hidden before a
+	// reconciliation erases it. [New] sets 7 days.
+	EraseAfter time.Duration
 }
+
+const defaultEraseAfter = 7 * 24 * time.Hour
 
 // New returns a Store that uses the pool. A nil log drops the lines. It does not
 // connect yet: the schema is brought up to date on the first use, where Encore
@@ -67,7 +74,7 @@ func New(pool *pgxpool.Pool, log Logger) *Store {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Store{pool: pool, log: log}
+	return &Store{pool: pool, log: log, EraseAfter: defaultEraseAfter}
 }
 
 // Open is [New] with a pool of its own, for the server that url names, as in
@@ -117,6 +124,11 @@ func (s *Store) answer(ctx context.Context, err error) error {
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
+	}
+	var foreign *foreignError
+	if errors.As(err, &foreign) {
+		s.logForeign(foreign)
+		return &errs.Error{Code: errs.FailedPrecondition, Message: foreign.Error()}
 	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "42P01" {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"encore.app/auth/clerkauth"
 	"encore.app/webhooks/clerkevent"
 )
 
@@ -30,10 +31,18 @@ type model struct {
 
 	pending []*clerkevent.Event // not delivered yet, in order
 
+	// unlisted are ids that the lists leave out for a while.
+	unlisted map[string]bool
+	// sizes are those of records, 0 for 1; capacity is what fits into an answer.
+	sizes    map[string]int
+	capacity int
+
 	// between is called before each answer to a call.
 	between func()
 	calls   int
 }
+
+const modelInstance = "ins_model"
 
 func newModel(random *rand.Rand) *model {
 	return &model{
@@ -41,6 +50,7 @@ func newModel(random *rand.Rand) *model {
 		maxUsers: 1 + random.IntN(8), maxOrganizations: 1 + random.IntN(3),
 		userOf: map[string]userRecord{}, organizationOf: map[string]organizationRecord{},
 		membershipOf: map[string]membershipRecord{}, versions: map[string]userRecord{}, between: func() {},
+		unlisted: map[string]bool{}, sizes: map[string]int{}, capacity: 2 + random.IntN(6),
 	}
 }
 
@@ -51,11 +61,15 @@ func (m *model) tick() time.Time {
 
 func (m *model) id(prefix string) string {
 	m.made++
-	return fmt.Sprintf("%s_%04d", prefix, m.made)
+	id := fmt.Sprintf("%s_%04d", prefix, m.made)
+	if m.random.IntN(4) == 0 {
+		m.sizes[id] = 1 + m.random.IntN(m.capacity)
+	}
+	return id
 }
 
 func (m *model) emit(e *clerkevent.Event) {
-	e.ID, e.At = m.id("msg"), m.now
+	e.ID, e.At, e.InstanceID = m.id("msg"), m.now, modelInstance
 	m.pending = append(m.pending, e)
 }
 
@@ -95,8 +109,12 @@ func (m *model) change() {
 		m.storeMembership(clerkevent.MembershipUpdated, r)
 	default:
 		m.tick()
-		m.emitMembership(clerkevent.MembershipDeleted, m.membershipOf[membership])
+		left := m.membershipOf[membership]
+		m.emitMembership(clerkevent.MembershipDeleted, left)
 		delete(m.membershipOf, membership)
+		if m.random.IntN(2) == 0 {
+			m.join(left.OrganizationID, left.UserID)
+		}
 	}
 }
 
@@ -165,7 +183,22 @@ func (m *model) emitMembership(eventType clerkevent.Type, r membershipRecord) {
 
 // The methods below implement clerkLists.
 
-func listed[R record](m *model, all map[string]R, limit, offset int) ([]R, error) {
+func (m *model) instance(context.Context) (string, error) { return modelInstance, nil }
+
+// answer is a list of records, unless they do not fit.
+func answer[R record](m *model, records []R) (listing[R], error) {
+	size := 0
+	for _, r := range records {
+		id, _ := r.key()
+		size += max(m.sizes[id], 1)
+	}
+	if size > m.capacity {
+		return listing[R]{}, fmt.Errorf("asked for too much: %w", clerkauth.ErrTooLarge)
+	}
+	return listing[R]{records: records}, nil
+}
+
+func listed[R record](m *model, all map[string]R, passes func(R) bool) []R {
 	m.calls++
 	m.between()
 	list := slices.SortedFunc(maps.Values(all), func(a, b R) int {
@@ -173,59 +206,45 @@ func listed[R record](m *model, all map[string]R, limit, offset int) ([]R, error
 		bID, bCreated := b.key()
 		return cmp.Or(aCreated.Compare(bCreated), cmp.Compare(aID, bID))
 	})
+	return slices.DeleteFunc(list, func(r R) bool {
+		id, _ := r.key()
+		return m.unlisted[id] || !passes(r)
+	})
+}
+
+func everything[R record](R) bool { return true }
+
+func paged[R record](m *model, list []R, limit, offset int) (listing[R], error) {
 	list = list[min(offset, len(list)):]
-	return list[:min(limit, len(list))], nil
+	return answer(m, list[:min(limit, len(list))])
 }
 
-func (m *model) users(_ context.Context, limit, offset int) ([]userRecord, error) {
-	return listed(m, m.userOf, limit, offset)
+func (m *model) users(_ context.Context, limit, offset int) (listing[userRecord], error) {
+	return paged(m, listed(m, m.userOf, everything), limit, offset)
 }
 
-func (m *model) organizations(_ context.Context, limit, offset int) ([]organizationRecord, error) {
-	return listed(m, m.organizationOf, limit, offset)
+func (m *model) organizations(_ context.Context, limit, offset int) (listing[organizationRecord], error) {
+	return paged(m, listed(m, m.organizationOf, everything), limit, offset)
 }
 
-func (m *model) memberships(_ context.Context, limit, offset int) ([]membershipRecord, error) {
-	return listed(m, m.membershipOf, limit, offset)
+func (m *model) memberships(_ context.Context, limit, offset int) (listing[membershipRecord], error) {
+	return paged(m, listed(m, m.membershipOf, m.isMember), limit, offset)
 }
 
-func (m *model) usersByID(_ context.Context, ids []string) ([]userRecord, error) {
-	m.calls++
-	m.between()
-	var list []userRecord
-	for _, id := range ids {
-		if r, ok := m.userOf[id]; ok {
-			list = append(list, r)
-		}
-	}
-	return list, nil
+func (m *model) isMember(r membershipRecord) bool {
+	return !m.unlisted[r.UserID] && !m.unlisted[r.OrganizationID]
 }
 
-func (m *model) membershipsOf(_ context.Context, organizationID string, userIDs []string) ([]membershipRecord, error) {
-	m.calls++
-	m.between()
-	var list []membershipRecord
-	for _, r := range m.membershipOf {
-		if r.OrganizationID == organizationID && slices.Contains(userIDs, r.UserID) {
-			list = append(list, r)
-		}
-	}
-	return list, nil
+func (m *model) usersByID(_ context.Context, ids []string) (listing[userRecord], error) {
+	return answer(m, listed(m, m.userOf, func(r userRecord) bool { return slices.Contains(ids, r.ID) }))
 }
 
-func (m *model) user(_ context.Context, id string) (*userRecord, error) {
-	return found(m, m.userOf, id)
+func (m *model) organizationsByID(_ context.Context, ids []string) (listing[organizationRecord], error) {
+	return answer(m, listed(m, m.organizationOf, func(r organizationRecord) bool { return slices.Contains(ids, r.ID) }))
 }
 
-func (m *model) organization(_ context.Context, id string) (*organizationRecord, error) {
-	return found(m, m.organizationOf, id)
-}
-
-func found[R any](m *model, all map[string]R, id string) (*R, error) {
-	m.calls++
-	m.between()
-	if r, ok := all[id]; ok {
-		return &r, nil
-	}
-	return nil, nil
+func (m *model) membershipsOf(_ context.Context, organizationID string, userIDs []string) (listing[membershipRecord], error) {
+	return answer(m, listed(m, m.membershipOf, func(r membershipRecord) bool {
+		return r.OrganizationID == organizationID && slices.Contains(userIDs, r.UserID) && m.isMember(r)
+	}))
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"encore.dev/beta/errs"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"encore.app/auth/clerkauth"
 )
@@ -22,7 +25,7 @@ import (
 // user comes back, or a newer value gives way to an older one.
 const guards = `
 	CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		IF OLD.deleted_at IS NOT NULL THEN RAISE 'a tombstone is changed'; END IF;
+		IF OLD.deleted_at IS NOT NULL AND OLD.hidden_at IS NULL THEN RAISE 'a tombstone is changed'; END IF;
 		IF NEW.deleted_at IS NULL AND (OLD.updated_at > NEW.updated_at OR OLD.updated_at IS NOT NULL AND NEW.updated_at IS NULL)
 			THEN RAISE 'a newer value gives way'; END IF;
 		RETURN NEW;
@@ -39,8 +42,9 @@ const guards = `
 
 // crasher breaks the connection before some statement, or after it was sent.
 type crasher struct {
-	in      int // statements; 0: never
-	crashed bool
+	in        int // statements; 0: never
+	crashed   bool
+	deadlocks atomic.Int32
 }
 
 func (c *crasher) TraceQueryStart(ctx context.Context, conn *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -53,7 +57,12 @@ func (c *crasher) TraceQueryStart(ctx context.Context, conn *pgx.Conn, _ pgx.Tra
 	return ctx
 }
 
-func (c *crasher) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (c *crasher) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
+	var refused *pgconn.PgError
+	if errors.As(data.Err, &refused) && refused.Code == "40P01" {
+		c.deadlocks.Add(1)
+	}
+}
 
 func setting(t *testing.T, name string, fallback uint64) uint64 {
 	text := os.Getenv(name)
@@ -69,8 +78,10 @@ func setting(t *testing.T, name string, fallback uint64) uint64 {
 
 // TestHistories plays random histories of Clerk whose events are lost, doubled,
 // delayed and reordered, mixed with first requests, crashes before any statement
-// and reconciliations while Clerk changes. A reconciliation at the end makes the
-// tables equal to Clerk. TESTS=whole plays 10,000; ACCOUNT_HISTORIES sets their
+// and reconciliations while Clerk changes. Lists have several pages, records that
+// do not fit into one answer, and leave out for a while what is there; the lock of
+// a reconciliation is lost to another process. A reconciliation at the end makes
+// the tables equal to Clerk, with the settings of everybody. TESTS=whole plays 10,000; ACCOUNT_HISTORIES sets their
 // number, ACCOUNT_SEED the first seed.
 func TestHistories(t *testing.T) {
 	fallback := uint64(40)
@@ -108,6 +119,8 @@ type history struct {
 	seed    uint64
 	model   *model
 	crashes uint64
+	saved   map[string]Settings // by user
+	robbed  bool                // of the lock
 }
 
 func (h *history) fatal(args ...any) {
@@ -118,6 +131,8 @@ func (h *history) fatal(args ...any) {
 func (h *history) play() {
 	ctx := h.t.Context()
 	empty(h.t, h.s)
+	execute(h.t, h.s, "INSERT INTO clerk_instance (id) VALUES ($1)", modelInstance)
+	h.saved = map[string]Settings{}
 	random := h.model.random
 	for step := range 15 + random.IntN(30) {
 		switch random.IntN(10) {
@@ -128,17 +143,36 @@ func (h *history) play() {
 		case 8:
 			h.firstRequest(ctx)
 		case 9:
-			if random.IntN(4) == 0 {
+			switch random.IntN(8) {
+			case 0, 1:
 				h.reconcileMeanwhile(ctx)
+			case 2, 3:
+				h.hideSomething()
 			}
 		}
 		if step%5 == 0 {
 			h.compareVersions(ctx)
 		}
 	}
+	clear(h.model.unlisted)
 	h.reconcileWhole(ctx)
 	h.compareVersions(ctx)
 	h.compare(ctx)
+}
+
+// hideSomething lets Clerk's lists leave out something that is there, or not any
+// more.
+func (h *history) hideSomething() {
+	m := h.model
+	if m.random.IntN(2) == 0 {
+		clear(m.unlisted)
+		return
+	}
+	for _, id := range []string{pick(m.random, m.userOf), pick(m.random, m.organizationOf), pick(m.random, m.membershipOf)} {
+		if m.random.IntN(2) == 0 {
+			m.unlisted[id] = true
+		}
+	}
 }
 
 // empty empties the tables, against which the guards have nothing.
@@ -147,6 +181,7 @@ func empty(t testing.TB, s *Store) {
 	execute(t, s, `
 		BEGIN; SET LOCAL test.between = 'histories';
 		DELETE FROM memberships; DELETE FROM settings; DELETE FROM events; DELETE FROM reconciliation;
+		DELETE FROM missing; DELETE FROM clerk_instance;
 		DELETE FROM users; DELETE FROM organizations; COMMIT`)
 }
 
@@ -201,6 +236,9 @@ func (h *history) firstRequest(ctx context.Context) {
 	caller := &clerkauth.Caller{UserID: id, Email: m.userOf[id].PrimaryEmail}
 	h.try(func() error {
 		_, err := h.s.Account(ctx, caller)
+		if err == nil && m.random.IntN(2) == 0 {
+			err = h.saveSettings(ctx, caller)
+		}
 		if codeOf(err) == codeOf(errDeleted()) {
 			err = nil
 		}
@@ -208,19 +246,50 @@ func (h *history) firstRequest(ctx context.Context) {
 	})
 }
 
+// saveSettings saves settings that nobody saved before.
+func (h *history) saveSettings(ctx context.Context, caller *clerkauth.Caller) error {
+	settings := Settings{Version: h.saved[caller.UserID].Version, DisplayName: h.model.id("name"), Theme: "dark"}
+	saved, err := h.s.SaveSettings(ctx, caller, &settings)
+	if err == nil {
+		h.saved[caller.UserID] = *saved
+	} else if h.crash.crashed {
+		delete(h.saved, caller.UserID) // they may have been saved, or not
+	}
+	return err
+}
+
 func (h *history) reconcileMeanwhile(ctx context.Context) {
 	m := h.model
 	m.between = func() {
-		if m.random.IntN(3) == 0 {
+		for m.random.IntN(3) == 0 {
 			m.change()
 		}
+		if m.random.IntN(60) == 0 && !h.robbed && h.crash.in == 0 {
+			h.rob(ctx)
+		}
 	}
-	h.try(func() error { return h.reconcile(ctx) })
-	m.between = func() {}
+	h.try(func() error {
+		err := h.reconcile(ctx)
+		if h.robbed && codeOf(err) == errs.Aborted {
+			err = nil
+		}
+		return err
+	})
+	m.between, h.robbed = func() {}, false
+}
+
+// rob takes the lock of a reconciliation for another process, which reconciles.
+func (h *history) rob(ctx context.Context) {
+	h.robbed = true
+	h.log.expects.Store(true)
+	loseLock(h.t, h.s)
+	if err := h.reconcile(ctx); err != nil {
+		h.fatal(fmt.Sprintf("%#v", err))
+	}
 }
 
 func (h *history) reconcile(ctx context.Context) error {
-	_, err := h.s.reconcile(ctx, h.model, false, pace{pageSize: 2 + h.model.random.IntN(5), wait: wait})
+	_, err := h.s.reconcile(ctx, h.model, ReconcileParams{}, pace{pageSize: 2 + h.model.random.IntN(5), wait: wait})
 	return err
 }
 
@@ -256,18 +325,19 @@ func (h *history) compareVersions(ctx context.Context) {
 
 // inconsistencies are rows that must never be there.
 const inconsistencies = `
-	SELECT 'a member who is deleted: ' || m.id FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.deleted_at IS NOT NULL
+	SELECT 'a member who is deleted: ' || m.id FROM memberships m JOIN users u ON u.id = m.user_id
+	WHERE u.deleted_at IS NOT NULL AND (u.hidden_at IS NULL OR m.deleted_at IS NULL)
 	UNION ALL
 	SELECT 'a member of what is deleted: ' || m.id FROM memberships m JOIN organizations o ON o.id = m.organization_id
-	WHERE o.deleted_at IS NOT NULL
+	WHERE o.deleted_at IS NOT NULL AND (o.hidden_at IS NULL OR m.deleted_at IS NULL)
 	UNION ALL
 	SELECT 'a wrong number of members: ' || o.id FROM organizations o
 	WHERE members <> (SELECT count(*) FROM memberships WHERE organization_id = o.id AND deleted_at IS NULL)
 	UNION ALL
-	SELECT 'personal data of a deleted user: ' || id FROM users WHERE deleted_at IS NOT NULL
+	SELECT 'personal data of a deleted user: ' || id FROM users WHERE deleted_at IS NOT NULL AND hidden_at IS NULL
 		AND (primary_email, username, first_name, last_name, external_id, words) <> ('', '', '', '', '', '')
 	UNION ALL
-	SELECT 'settings of a deleted user: ' || id FROM users JOIN settings ON user_id = id WHERE deleted_at IS NOT NULL`
+	SELECT 'settings of a deleted user: ' || id FROM users JOIN settings ON user_id = id WHERE deleted_at IS NOT NULL AND hidden_at IS NULL`
 
 // compare compares the tables with Clerk.
 func (h *history) compare(ctx context.Context) {
@@ -282,6 +352,13 @@ func (h *history) compare(ctx context.Context) {
 	}
 	if !maps.EqualFunc(users, m.userOf, equalUsers) {
 		h.fatal("users:", users, "Clerk:", m.userOf)
+	}
+	for id, want := range h.saved {
+		if _, there := m.userOf[id]; there {
+			if a, err := h.s.Account(ctx, &clerkauth.Caller{UserID: id}); err != nil || a.Settings != want {
+				h.fatal("settings of", id, a, "want", want)
+			}
+		}
 	}
 	type membership struct{ organization, user, role string }
 	clerk, rows := map[string]membership{}, map[string]membership{}
@@ -317,7 +394,7 @@ func (h *history) compare(ctx context.Context) {
 func (h *history) readUsers(ctx context.Context) []userRecord {
 	return read[userRecord](h, ctx, `
 		SELECT id, primary_email, email_verified, username, first_name, last_name, external_id, banned, created_at,
-			coalesce(updated_at, '0001-01-01T00:00:00Z') FROM users`)
+			coalesce(updated_at, '0001-01-01T00:00:00Z') FROM users WHERE hidden_at IS NULL`)
 }
 
 func read[T any](h *history, ctx context.Context, statement string) []T {

@@ -49,10 +49,10 @@ func TestReconcileWithClerk(t *testing.T) {
 	now := pace{pageSize: pageSize, wait: wait}
 	reconcile := func(dryRun bool, pace pace) string {
 		t.Helper()
-		r := must[*Report](t)(s.reconcile(ctx, clerkAPI{backend}, dryRun, pace))
+		r := must[*Report](t)(s.reconcile(ctx, clerkAPI{backend}, ReconcileParams{DryRun: dryRun}, pace))
 		var parts []string
 		for _, d := range []Difference{r.Users, r.Organizations, r.Memberships} {
-			parts = append(parts, fmt.Sprintf("+%d ~%d -%d", d.Added, d.Changed, d.Deleted))
+			parts = append(parts, fmt.Sprintf("+%d ~%d -%d", d.Added, d.Changed, d.Hidden))
 		}
 		return strings.Join(parts, ", ")
 	}
@@ -95,7 +95,7 @@ func TestReconcileWithClerk(t *testing.T) {
 	}
 	expect("settling", reconcile(false, usualPace), "+0 ~2 -0, +0 ~0 -0, +1 ~0 -0") // rows of this minute are not deleted yet
 	expect("at last", reconcile(false, now), "+0 ~0 -2, +0 ~0 -0, +0 ~0 -1")
-	h.expect(t, f, "user_grace banned", "user_new ", "user_noemail deleted", "user_gone deleted")
+	h.expect(t, f, "user_grace banned", "user_new ", "user_gone deleted", "user_noemail deleted")
 
 	if err := clerk.DeleteOrganization("org_analytical"); err != nil {
 		t.Fatal(err)
@@ -103,8 +103,8 @@ func TestReconcileWithClerk(t *testing.T) {
 	if err := s.Erase(ctx, "user_ada"); err != nil {
 		t.Fatal(codeOf(err))
 	}
-	report := must[*Report](t)(s.reconcile(ctx, clerkAPI{backend}, false, now))
-	if report.Organizations.Deleted != 1 || report.Users.DeletedHere != 1 || report.Users.Added+report.Users.Changed > 0 {
+	report := must[*Report](t)(s.reconcile(ctx, clerkAPI{backend}, ReconcileParams{}, now))
+	if report.Organizations.Hidden != 1 || report.Users.DeletedHere != 1 || report.Users.Added+report.Users.Changed > 0 {
 		t.Errorf("%+v", report)
 	}
 	if found := must[[]string](t)(collect[string](ctx, s.pool, inconsistencies)); len(found) > 0 {
@@ -122,7 +122,7 @@ func TestReconcileGoesOn(t *testing.T) {
 	quick := pace{pageSize: 3, wait: func(context.Context, time.Duration) error { return nil }}
 	clerk := &failing{model: m, after: 4}
 	log.expects.Store(true)
-	if _, err := s.reconcile(t.Context(), clerk, false, quick); codeOf(err) != errs.Unavailable {
+	if _, err := s.reconcile(t.Context(), clerk, ReconcileParams{}, quick); codeOf(err) != errs.Unavailable {
 		t.Fatal(codeOf(err))
 	}
 	if clerk.failures != maxFailures {
@@ -130,7 +130,7 @@ func TestReconcileGoesOn(t *testing.T) {
 	}
 	before := m.calls
 	clerk.after = 1 << 30
-	report := must[*Report](t)(s.reconcile(t.Context(), clerk, false, quick))
+	report := must[*Report](t)(s.reconcile(t.Context(), clerk, ReconcileParams{}, quick))
 	if report.Users.Listed < 20 || report.Users.Added != len(m.userOf) {
 		t.Errorf("%+v", report.Users)
 	}
@@ -145,10 +145,10 @@ type failing struct {
 	after, failures int
 }
 
-func (f *failing) users(ctx context.Context, limit, offset int) ([]userRecord, error) {
+func (f *failing) users(ctx context.Context, limit, offset int) (listing[userRecord], error) {
 	if f.after--; f.after < 0 {
 		f.failures++
-		return nil, &clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonBudgetExhausted}
+		return listing[userRecord]{}, &clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonBudgetExhausted}
 	}
 	return f.model.users(ctx, limit, offset)
 }
@@ -162,14 +162,14 @@ func TestOneReconciliationAtATime(t *testing.T) {
 	begun := 0
 	m.between = func() {
 		begun++
-		if _, err := s.reconcile(t.Context(), other, false, usualPace); codeOf(err) != errs.Aborted {
+		if _, err := s.reconcile(t.Context(), other, ReconcileParams{}, usualPace); codeOf(err) != errs.Aborted {
 			t.Error(codeOf(err))
 		}
-		if _, err := s.reconcile(t.Context(), other, true, usualPace); err != nil {
+		if _, err := s.reconcile(t.Context(), other, ReconcileParams{DryRun: true}, usualPace); err != nil {
 			t.Error(codeOf(err))
 		}
 	}
-	must[*Report](t)(s.reconcile(t.Context(), m, false, usualPace))
+	must[*Report](t)(s.reconcile(t.Context(), m, ReconcileParams{}, usualPace))
 	if begun == 0 {
 		t.Error("none was begun")
 	}
@@ -180,7 +180,7 @@ func TestOneReconciliationAtATime(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	m.between = cancel
-	if _, err := s.reconcile(ctx, m, false, usualPace); codeOf(err) != errs.Canceled {
+	if _, err := s.reconcile(ctx, m, ReconcileParams{}, usualPace); codeOf(err) != errs.Canceled {
 		t.Error(codeOf(err))
 	}
 }
@@ -194,9 +194,9 @@ func TestLockIsLost(t *testing.T) {
 	m.between = func() {
 		m.between = func() {}
 		loseLock(t, s)
-		must[*Report](t)(s.reconcile(t.Context(), m, false, usualPace))
+		must[*Report](t)(s.reconcile(t.Context(), m, ReconcileParams{}, usualPace))
 	}
-	if _, err := s.reconcile(t.Context(), m, false, usualPace); codeOf(err) != errs.Aborted {
+	if _, err := s.reconcile(t.Context(), m, ReconcileParams{}, usualPace); codeOf(err) != errs.Aborted {
 		t.Error(codeOf(err))
 	}
 }
@@ -238,7 +238,7 @@ func TestFirstSynchronization(t *testing.T) {
 		t.Errorf("%d calls, at most %d", report.Calls, most)
 	}
 	again := must[*Report](t)(s.Reconcile(t.Context(), backend, &ReconcileParams{}))
-	if again.Users.Added+again.Users.Changed+again.Users.Deleted+again.Memberships.Added > 0 {
+	if again.Users.Added+again.Users.Changed+again.Users.Hidden+again.Memberships.Added > 0 {
 		t.Errorf("again: %+v", again)
 	}
 }

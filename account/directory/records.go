@@ -98,22 +98,95 @@ func storable(s string) string {
 }
 
 func (r userRecord) clean() userRecord {
-	for _, text := range []*string{&r.ID, &r.PrimaryEmail, &r.Username, &r.FirstName, &r.LastName, &r.ExternalID} {
+	for _, text := range []*string{&r.PrimaryEmail, &r.Username, &r.FirstName, &r.LastName, &r.ExternalID} {
 		*text = storable(*text)
 	}
 	return r
 }
 
 func (r organizationRecord) clean() organizationRecord {
-	for _, text := range []*string{&r.ID, &r.Name, &r.Slug} {
+	for _, text := range []*string{&r.Name, &r.Slug} {
 		*text = storable(*text)
 	}
 	return r
 }
 
 func (r membershipRecord) clean() membershipRecord {
-	for _, text := range []*string{&r.ID, &r.OrganizationID, &r.UserID, &r.Role} {
-		*text = storable(*text)
-	}
+	r.Role, r.Identifier = storable(r.Role), storable(r.Identifier)
 	return r
+}
+
+// A record whose ids or times cannot be stored is skipped. The methods below
+// return the name of the field, "" for a record that can be stored.
+
+func (r userRecord) unstorable() string {
+	return firstWrong(
+		field{"id", isID(r.ID, "user_")},
+		field{"created_at", isDate(orZero(r.CreatedAt))}, field{"updated_at", isDate(r.UpdatedAt)},
+	)
+}
+
+func (r organizationRecord) unstorable() string {
+	return firstWrong(
+		field{"id", isID(r.ID, "org_")},
+		field{"created_at", isDate(orZero(r.CreatedAt))}, field{"updated_at", isDate(r.UpdatedAt)},
+	)
+}
+
+func (r membershipRecord) unstorable() string {
+	return firstWrong(
+		field{"id", isID(r.ID, "orgmem_")}, field{"organization.id", isID(r.OrganizationID, "org_")},
+		field{"public_user_data.user_id", isID(r.UserID, "user_")},
+		field{"created_at", isDate(r.CreatedAt)}, field{"updated_at", isDate(r.UpdatedAt)},
+	)
+}
+
+// unstorable returns the name of the field for which an event cannot be stored.
+func unstorable(e *clerkevent.Event) string {
+	if !isDate(e.At) {
+		return "timestamp"
+	}
+	switch {
+	case e.User != nil:
+		return userOf(e).unstorable()
+	case e.Session != nil:
+		return firstWrong(field{"id", isID(e.Session.ID, "sess_")}, field{"user_id", isID(e.Session.UserID, "user_")})
+	case e.Organization != nil:
+		return organizationOf(e).unstorable()
+	case e.Membership != nil:
+		return membershipOf(e).unstorable()
+	}
+	return "data"
+}
+
+type field struct {
+	name  string
+	right bool
+}
+
+func firstWrong(fields ...field) string {
+	for _, f := range fields {
+		if !f.right {
+			return f.name
+		}
+	}
+	return ""
+}
+
+const maxIDBytes = 255
+
+// isID accepts ids of Clerk's shape.
+func isID(id, prefix string) bool {
+	rest, ok := strings.CutPrefix(id, prefix)
+	return ok && rest != "" && len(id) <= maxIDBytes && !strings.ContainsFunc(rest, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-'
+	})
+}
+
+// isDate accepts the times that JSON and PostgreSQL have.
+func isDate(t time.Time) bool { return t.Year() >= 1 && t.Year() <= 9999 }
+
+// samePlace reports whether two memberships are of one user in one organization.
+func (r membershipRecord) samePlace(other membershipRecord) bool {
+	return r.OrganizationID == other.OrganizationID && r.UserID == other.UserID
 }

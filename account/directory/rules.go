@@ -24,8 +24,8 @@ type source struct {
 	askedAt *time.Time
 }
 
-// changes are the ids of rows that were added, changed and deleted.
-type changes struct{ added, changed, deleted []string }
+// changes are the ids of rows that were changed in one way or another.
+type changes struct{ added, changed, deleted, hidden, restored []string }
 
 // storeUsers stores records of users.
 func storeUsers(ctx context.Context, tx pgx.Tx, records []userRecord, from source) (changes, error) {
@@ -117,10 +117,13 @@ func deleteUsers(ctx context.Context, tx pgx.Tx, ids []string, at time.Time) (ch
 		ON CONFLICT (id) DO UPDATE SET
 			primary_email = '', email_verified = false, username = '', first_name = '', last_name = '', external_id = '',
 			banned = false, created_at = NULL, updated_at = NULL, said_at = NULL,
-			deleted_at = excluded.deleted_at, stored_at = clock_timestamp()
-		WHERE old.deleted_at IS NULL
+			deleted_at = excluded.deleted_at, hidden_at = NULL, stored_at = clock_timestamp()
+		WHERE old.deleted_at IS NULL OR old.hidden_at IS NOT NULL
 		RETURNING id`, ids, at)
 	if err != nil || len(result.deleted) == 0 {
+		return result, err
+	}
+	if err := lockOrganizationsOf(ctx, tx, result.deleted); err != nil {
 		return result, err
 	}
 	if _, err := tx.Exec(ctx, "DELETE FROM settings WHERE user_id = ANY($1)", result.deleted); err != nil {
@@ -150,8 +153,8 @@ func deleteOrganizations(ctx context.Context, tx pgx.Tx, ids []string, at time.T
 		SELECT DISTINCT unnest($1::text[]) AS id, $2::timestamptz ORDER BY id
 		ON CONFLICT (id) DO UPDATE SET
 			name = '', slug = '', members = 0, created_at = NULL, updated_at = NULL, said_at = NULL,
-			deleted_at = excluded.deleted_at, stored_at = clock_timestamp()
-		WHERE old.deleted_at IS NULL
+			deleted_at = excluded.deleted_at, hidden_at = NULL, stored_at = clock_timestamp()
+		WHERE old.deleted_at IS NULL OR old.hidden_at IS NOT NULL
 		RETURNING id`, ids, at)
 	if err != nil || len(result.deleted) == 0 {
 		return result, err
@@ -160,10 +163,30 @@ func deleteOrganizations(ctx context.Context, tx pgx.Tx, ids []string, at time.T
 	return result, err
 }
 
-// collect returns the one column of a statement's rows.
-func collect[T any](ctx context.Context, tx interface {
+// lockOrganizationsOf locks the organizations of users, who are locked. Rows are
+// always locked in one order: users, organizations, memberships, each by its id.
+func lockOrganizationsOf(ctx context.Context, tx pgx.Tx, userIDs []string) error {
+	_, err := tx.Exec(ctx, `
+		SELECT FROM organizations WHERE id IN (SELECT organization_id FROM memberships WHERE user_id = ANY($1))
+		ORDER BY id FOR NO KEY UPDATE`, userIDs)
+	return err
+}
+
+type querier interface {
 	Query(context.Context, string, ...any) (pgx.Rows, error)
-}, statement string, args ...any) ([]T, error) {
+}
+
+// query returns a statement's rows.
+func query[T any](ctx context.Context, tx querier, statement string, args ...any) ([]T, error) {
+	rows, err := tx.Query(ctx, statement, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+}
+
+// collect returns the one column of a statement's rows.
+func collect[T any](ctx context.Context, tx querier, statement string, args ...any) ([]T, error) {
 	rows, err := tx.Query(ctx, statement, args...)
 	if err != nil {
 		return nil, err

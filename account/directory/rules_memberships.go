@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,13 +21,19 @@ const membershipRows = `
 // user in an organization at a time: one that began later ends an earlier one,
 // and one that began earlier than a known one is over already.
 func storeMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord, from source) (changes, error) {
+	if err := lockMembers(ctx, tx, records); err != nil {
+		return changes{}, err
+	}
+	return storeLocked(ctx, tx, records, from)
+}
+
+// storeLocked is storeMemberships for users and organizations that are locked.
+func storeLocked(ctx context.Context, tx pgx.Tx, records []membershipRecord, from source) (changes, error) {
 	var result changes
 	if len(records) == 0 {
 		return result, nil
 	}
-	if err := lockMembers(ctx, tx, records); err != nil {
-		return result, err
-	}
+	records = newest(records)
 	encoded, err := json.Marshal(records)
 	if err != nil {
 		return result, err
@@ -92,11 +99,19 @@ func storeMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord
 
 // deleteMemberships turns memberships into tombstones.
 func deleteMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord, at time.Time) (changes, error) {
+	if err := lockMembers(ctx, tx, records); err != nil {
+		return changes{}, err
+	}
+	return deleteLocked(ctx, tx, records, at)
+}
+
+// deleteLocked is deleteMemberships for users and organizations that are locked.
+func deleteLocked(ctx context.Context, tx pgx.Tx, records []membershipRecord, at time.Time) (changes, error) {
 	var result changes
 	if len(records) == 0 {
 		return result, nil
 	}
-	if err := lockMembers(ctx, tx, records); err != nil {
+	if _, err := eraseMemberships(ctx, tx, (&listing[membershipRecord]{records: records}).ids(), at); err != nil {
 		return result, err
 	}
 	encoded, err := json.Marshal(records)
@@ -129,11 +144,30 @@ func deleteMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecor
 	return result, members.save(ctx, tx)
 }
 
+// newest returns the newest membership of each user in each organization. A page
+// and what Clerk says a moment later can hold two.
+func newest(records []membershipRecord) []membershipRecord {
+	type pair struct{ organizationID, userID string }
+	best := make(map[pair]membershipRecord, len(records))
+	for _, r := range records {
+		at := pair{r.OrganizationID, r.UserID}
+		if known, ok := best[at]; !ok || r.CreatedAt.After(known.CreatedAt) {
+			best[at] = r
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(records), func(r membershipRecord) bool {
+		return best[pair{r.OrganizationID, r.UserID}].ID != r.ID
+	})
+}
+
 // lockMembers locks the users and organizations of memberships, so that none is
 // deleted meanwhile and changes of the same members come one after the other.
 // Users and organizations that are not known yet are added with nothing but
 // their ids.
 func lockMembers(ctx context.Context, tx pgx.Tx, records []membershipRecord) error {
+	if len(records) == 0 {
+		return nil
+	}
 	var users, organizations []string
 	for _, r := range records {
 		users = append(users, r.UserID)

@@ -31,9 +31,9 @@ func TestScanMissesNothing(t *testing.T) {
 				all = append(all, membershipRecord{ID: fmt.Sprintf("orgmem_%02d", i), CreatedAt: at(i / test.ties)})
 			}
 			seen := map[string]bool{}
-			list := func(_ context.Context, limit, offset int) ([]membershipRecord, error) {
+			list := func(_ context.Context, limit, offset int) (listing[membershipRecord], error) {
 				rest := all[min(offset, len(all)):]
-				return slices.Clone(rest[:min(limit, len(rest))]), nil
+				return listing[membershipRecord]{records: slices.Clone(rest[:min(limit, len(rest))])}, nil
 			}
 			var from place
 			for page := 1; page < 1000; page++ {
@@ -44,7 +44,7 @@ func TestScanMissesNothing(t *testing.T) {
 				for _, r := range s.records {
 					seen[r.ID] = true
 				}
-				if s.last() {
+				if s.last {
 					break
 				}
 				from = s.next

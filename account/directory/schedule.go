@@ -11,7 +11,8 @@ import (
 const (
 	// lookEvery is how often an instance looks whether a reconciliation is due.
 	lookEvery = 5 * time.Minute
-	// retryAfter is how long it waits after a failure.
+	// retryAfter is how long it waits after a failure, twice as long after each
+	// further one, at most lookEvery.
 	retryAfter = 30 * time.Second
 )
 
@@ -19,6 +20,7 @@ const (
 // longer ago than every, the first time at once, until ctx ends. Errors are in
 // the log; the next look goes on from where the reconciliation stopped.
 func (s *Store) KeepReconciled(ctx context.Context, backend clerk.Backend, every time.Duration) {
+	retry := retryAfter
 	for {
 		due, err := s.reconcileDue(ctx, every)
 		if err == nil && due {
@@ -26,7 +28,9 @@ func (s *Store) KeepReconciled(ctx context.Context, backend clerk.Backend, every
 		}
 		pause := lookEvery
 		if err != nil {
-			pause = retryAfter
+			pause, retry = retry, min(2*retry, lookEvery)
+		} else {
+			retry = retryAfter
 		}
 		// Instances that started together look at different moments.
 		if wait(ctx, pause-rand.N(pause/4)) != nil {

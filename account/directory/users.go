@@ -72,7 +72,8 @@ type Export struct {
 	User        User               `json:"user"`
 	CreatedAt   *time.Time         `json:"createdAt"` // at Clerk
 	UpdatedAt   *time.Time         `json:"updatedAt"` // at Clerk
-	DeletedAt   *time.Time         `json:"deletedAt"` // of a deleted user, nothing else is left
+	DeletedAt   *time.Time         `json:"deletedAt"` // of a deleted user, nothing else is left unless they are hidden
+	HiddenAt    *time.Time         `json:"hiddenAt"`  // of a user who is missing at Clerk and is not erased yet
 	Settings    *Settings          `json:"settings"`  // null if never saved
 	Memberships []ExportMembership `json:"memberships"`
 	Events      []ExportEvent      `json:"events"` // of the last seven days
@@ -113,9 +114,9 @@ func readExport(ctx context.Context, tx pgx.Tx, userID string) (*Export, error) 
 	e := &Export{User: User{ID: userID}}
 	u := &e.User
 	err := tx.QueryRow(ctx, `
-		SELECT primary_email, email_verified, username, first_name, last_name, external_id, banned, created_at, updated_at, deleted_at
+		SELECT primary_email, email_verified, username, first_name, last_name, external_id, banned, created_at, updated_at, deleted_at, hidden_at
 		FROM users WHERE id = $1`, userID).Scan(&u.Email, &u.EmailVerified, &u.Username, &u.FirstName, &u.LastName,
-		&u.ExternalID, &u.Banned, &e.CreatedAt, &e.UpdatedAt, &e.DeletedAt)
+		&u.ExternalID, &u.Banned, &e.CreatedAt, &e.UpdatedAt, &e.DeletedAt, &e.HiddenAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errUnknown()
 	}

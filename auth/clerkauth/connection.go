@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -141,6 +140,10 @@ func (e *APIError) Is(target error) bool {
 // ErrNotFound: Clerk has no such thing. It is matched by [errors.Is].
 var ErrNotFound = errors.New("not found")
 
+// ErrTooLarge: Clerk's answer is longer than 8 MiB, and was not read to its end.
+// It is matched by [errors.Is]; a caller can ask for less at a time.
+var ErrTooLarge = errors.New("an answer of more than 8 MiB")
+
 // keyCodes are Clerk's words for a secret key that it does not accept:
 // https://clerk.com/docs/errors/authentication
 var keyCodes = []string{
@@ -159,6 +162,9 @@ func sortError(err error, seen *response) error {
 	}
 	if !seen.sent {
 		return invalidRequest(err)
+	}
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: ErrTooLarge}
 	}
 	code, fromClerk := clerkCode(err)
 	switch status := seen.status; {
@@ -297,10 +303,7 @@ func (t *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		seen.status = res.StatusCode
 		seen.retryAfter = retryAfter(res.Header, time.Now())
 	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(res.Body, maxResponseBytes), res.Body}
+	res.Body = http.MaxBytesReader(nil, res.Body, maxResponseBytes)
 	return res, nil
 }
 
