@@ -16,6 +16,7 @@ type Config struct {
 	AcceptsToken      config.Values[string]
 
 	AllowMissingAuthorizedParty config.Bool
+	AllowLocalhost              config.Bool
 
 	KeysMaxAge       config.String
 	KeysStaleIfError config.String
@@ -40,6 +41,7 @@ func settings(environment encore.EnvironmentMeta) *access.Settings {
 		AcceptsToken:      cfg.AcceptsToken(),
 
 		AllowMissingAuthorizedParty: cfg.AllowMissingAuthorizedParty(),
+		AllowLocalhost:              cfg.AllowLocalhost(),
 
 		KeysMaxAge:       cfg.KeysMaxAge(),
 		KeysStaleIfError: cfg.KeysStaleIfError(),

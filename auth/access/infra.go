@@ -7,11 +7,16 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 )
 
 // minServiceKey is the fewest bytes of a key that calls between services are
 // signed with: 16 random bytes in hexadecimal.
 const minServiceKey = 32
+
+// minDistinct is the fewest different characters in such a key. Of 16 possible
+// ones, a random key of 32 has fewer once in twenty million.
+const minDistinct = 8
 
 // InfraConfig is the part of a self-hosted app's infrastructure configuration
 // that decides who may call the app's private endpoints.
@@ -48,17 +53,34 @@ func (c *InfraConfig) check() error {
 		return errors.New(`"auth" is missing, without which any request can claim to come from a service of this app: write "auth": [{"type": "key", "id": 1, "key": {"$env": "SERVICE_KEY"}}] to deploy/infra.json and build again`)
 	}
 	for _, auth := range c.Auth {
-		name := auth.Key.variable
+		const write = "set it to the output of `openssl rand -hex 32`"
+		name, problem := auth.Key.variable, keyProblem(auth.Key.value)
 		switch {
 		case strings.HasPrefix(name, "ENCORE_"):
 			return fmt.Errorf("the key of \"auth\" is read from %.60s, but Encore hides variables whose names begin with ENCORE_: choose another name in deploy/infra.json and build again", name)
-		case name == "" && len(auth.Key.value) < minServiceKey:
-			return fmt.Errorf("the key of \"auth\" in deploy/infra.json has fewer than %d characters: write {\"$env\": \"SERVICE_KEY\"} and build again", minServiceKey)
-		case len(auth.Key.value) < minServiceKey:
-			return fmt.Errorf("the variable %.60s, the key of \"auth\" in deploy/infra.json, has fewer than %d characters: set it to the output of `openssl rand -hex 32`", name, minServiceKey)
+		case name == "" && problem != "":
+			return fmt.Errorf("the key of \"auth\" in deploy/infra.json %s: write {\"$env\": \"SERVICE_KEY\"}, %s and build again", problem, write)
+		case problem != "":
+			return fmt.Errorf("the variable %.60s, the key of \"auth\" in deploy/infra.json, %s: %s", name, problem, write)
 		}
 	}
 	return nil
+}
+
+// keyProblem says why others may guess a key.
+func keyProblem(key string) string {
+	key = strings.TrimSpace(key)
+	distinct := map[rune]bool{}
+	for _, r := range key {
+		distinct[r] = true
+	}
+	switch {
+	case len(key) < minServiceKey:
+		return fmt.Sprintf("has fewer than %d characters", minServiceKey)
+	case strings.ContainsFunc(key, unicode.IsSpace), len(distinct) < minDistinct:
+		return "is no random key"
+	}
+	return ""
 }
 
 // ReadInfraConfig returns the configuration that this process was started with,

@@ -3,18 +3,22 @@ package access
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"encore.dev"
 
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/clerkauth/setting"
 )
 
 // Settings are the secret and the config of the service auth, as written.
 type Settings struct {
 	Environment encore.EnvironmentMeta
-	BuiltFor    string // see Start
-	SecretKey   string
+	// BuiltFor is the cloud and the environment type that config.cue was
+	// evaluated for, such as "aws/production". An image holds the result.
+	BuiltFor  string
+	SecretKey string
 
 	AuthorizedParties []string
 	Issuer            string
@@ -22,6 +26,7 @@ type Settings struct {
 	AcceptsToken      []string
 
 	AllowMissingAuthorizedParty bool
+	AllowLocalhost              bool // in production; elsewhere it is
 
 	// Durations in Go's notation, such as "90s". "0s" means none.
 	KeysMaxAge       string
@@ -56,6 +61,30 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 	for _, name := range s.AcceptsToken {
 		o.AcceptsToken = append(o.AcceptsToken, clerkauth.TokenType(name))
 	}
+	if err := s.durations(&o); err != nil {
+		return o, err
+	}
+	if s.BudgetShare == 0 { // clerkauth would take its default
+		return o, errors.New("auth/config.cue: BudgetShare is 0: write a share such as 0.8")
+	}
+	if s.local() {
+		o.ReadEnvironment()
+	}
+	if strings.TrimSpace(o.SecretKey) == "" {
+		return o, fmt.Errorf("the secret ClerkSecretKey (CLERK_SECRET_KEY) is not set: run `encore secret set --type %s ClerkSecretKey`,"+
+			" or write it to .secrets.local.cue", secretType(s.Environment))
+	}
+	if s.SecretKey == fakeClerkKey && o.SecretKey == s.SecretKey && o.APIURL == "" {
+		log.Warn("ClerkSecretKey is the fake Clerk's key, which Clerk refuses",
+			"hint", "delete .secrets.local.cue, or write your own key to it: it wins over `encore secret set`")
+	}
+	if len(o.AuthorizedParties) == 0 {
+		log.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
+	}
+	return o, nil
+}
+
+func (s *Settings) durations(o *clerkauth.Options) error {
 	for _, d := range []struct {
 		name  string
 		value string
@@ -69,33 +98,22 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 	} {
 		value, err := time.ParseDuration(d.value)
 		if err != nil || value < 0 {
-			return o, fmt.Errorf("auth/config.cue: %s: %q is not a duration such as \"90s\"", d.name, d.value)
+			return fmt.Errorf("auth/config.cue: %s %s is not a duration: write one such as \"90s\", or \"0s\" for none", d.name, setting.Shown(d.value))
 		}
 		if value == 0 {
 			value = -1 // none; 0 is the default for clerkauth
 		}
 		*d.into = value
 	}
-	if Local && s.Environment.Cloud == encore.CloudLocal {
-		o.ReadEnvironment()
-	}
-	if o.SecretKey == "" {
-		return o, errors.New("the secret ClerkSecretKey is not set: run `encore secret set --type dev,local ClerkSecretKey`" +
-			" (or prod), or write it to .secrets.local.cue")
-	}
-	if s.SecretKey == fakeClerkKey && o.SecretKey == s.SecretKey && o.APIURL == "" {
-		log.Warn("ClerkSecretKey is the fake Clerk's key, which Clerk refuses",
-			"hint", "delete .secrets.local.cue, or write your own key to it: it wins over `encore secret set`")
-	}
-	if len(o.AuthorizedParties) == 0 {
-		log.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
-	}
-	return o, nil
+	return nil
 }
+
+// local reports whether the environment's variables count.
+func (s *Settings) local() bool { return Local && s.Environment.Cloud == encore.CloudLocal }
 
 // Authenticator returns the authenticator of an app. A deployed app that was
 // built or started wrongly ends here, with a line that says what to write and
-// where: see [Start].
+// where: see [Settings.CheckDeployment].
 func (s *Settings) Authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
 	a, err := s.authenticator(observer, log)
 	if err != nil {
@@ -106,7 +124,11 @@ func (s *Settings) Authenticator(observer clerkauth.Observer, log Logger) (*cler
 
 func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
 	if !Local {
-		if err := s.checkStart(log); err != nil {
+		infra, err := ReadInfraConfig()
+		if err != nil {
+			return nil, err
+		}
+		if err := s.CheckDeployment(infra); err != nil {
 			return nil, err
 		}
 	}
@@ -116,9 +138,26 @@ func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*cler
 	}
 	options.Observer = observer
 	a, err := clerkauth.New(options)
-	if err == nil {
-		log.Info("share of Clerk's rate limit for this process", "share", s.BudgetShare, "calls_in_10_seconds", options.CallBudget(),
-			"hint", "BudgetShare in auth/config.cue, times the processes that use this key, should stay below 0.8")
+	if err != nil {
+		return nil, s.named(err)
 	}
-	return a, err
+	log.Info("share of Clerk's rate limit for this process", "share", s.BudgetShare, "calls_in_10_seconds", options.CallBudget(),
+		"hint", "BudgetShare in auth/config.cue, times the processes that use this key, should stay below 0.8")
+	return a, nil
+}
+
+// named has an error about an option name the place where it is set.
+func (s *Settings) named(err error) error {
+	var wrong *clerkauth.OptionError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	name := "auth/config.cue: " + wrong.Option
+	if _, set := setting.Env(wrong.Variable); s.local() && set {
+		name = wrong.Variable
+	}
+	if wrong.Option == "SecretKey" {
+		name = "the secret ClerkSecretKey (CLERK_SECRET_KEY)"
+	}
+	return fmt.Errorf("%s %w", name, wrong.Unwrap())
 }

@@ -3,66 +3,41 @@ package access
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
 
 	"encore.dev"
+
+	"encore.app/auth/clerkauth/setting"
 )
 
-// Start is what a deployed app was built with and started with. Check finds the
-// combinations that would serve, but not as meant.
-type Start struct {
-	Environment encore.EnvironmentMeta
-	// BuiltFor is the cloud and the environment type that config.cue was
-	// evaluated for, such as "aws/production". An image holds the result.
-	BuiltFor string
-
-	SecretKey         string
-	AuthorizedParties []string
-
-	// InfraConfig is the configuration of a self-hosted app, nil elsewhere.
-	InfraConfig *InfraConfig
-}
-
-// checkStart is [Start.Check] for this process.
-func (s *Settings) checkStart(log Logger) error {
-	infra, err := ReadInfraConfig()
-	if err != nil {
+// CheckDeployment returns an error of one line that says what to write and
+// where, if a deployed app must not start with these settings in its environment.
+// What is wrong everywhere, [clerkauth.New] refuses. Infra is the configuration
+// of a self-hosted app, nil elsewhere.
+func (s *Settings) CheckDeployment(infra *InfraConfig) error {
+	if err := s.checkEnvironment(); err != nil {
 		return err
 	}
-	start := &Start{
-		Environment:       s.Environment,
-		BuiltFor:          s.BuiltFor,
-		SecretKey:         s.SecretKey,
-		AuthorizedParties: s.AuthorizedParties,
-		InfraConfig:       infra,
-	}
-	return start.Check(log)
-}
-
-// Check returns an error of one line that says what to write and where, if the
-// app must not start. What is wrong in production alone is logged elsewhere.
-func (s *Start) Check(log Logger) error {
-	for _, check := range []func() error{s.checkEnvironment, s.checkInfraConfig, s.checkSecretKey, s.checkParties} {
-		if err := check(); err != nil {
+	if infra != nil {
+		if running := string(s.Environment.Cloud) + "/" + string(s.Environment.Type); s.BuiltFor != running {
+			return fmt.Errorf(`config.cue was evaluated for %.40q, but this is %.40q: build the image again with the infra config that it runs with`, s.BuiltFor, running)
+		}
+		if err := infra.check(); err != nil {
 			return err
 		}
 	}
-	for _, check := range []func() error{s.checkTestKey, s.checkLoopback} {
-		err := check()
-		if err != nil && s.Environment.Type == encore.EnvProduction {
-			return err
-		}
-		if err != nil {
-			log.Warn("not for production: " + err.Error())
-		}
+	if err := s.checkPresent(infra != nil); err != nil {
+		return err
+	}
+	if s.Environment.Type == encore.EnvProduction {
+		return s.checkProduction()
 	}
 	return nil
 }
 
-func (s *Start) checkEnvironment() error {
+func (s *Settings) checkEnvironment() error {
 	switch s.Environment.Cloud {
 	case "":
 		return errors.New(`metadata.cloud is missing, so config.cue was evaluated for a developer's machine: write "cloud": "aws" (or "gcp", "azure") to "metadata" in deploy/infra.json and build again`)
@@ -79,53 +54,62 @@ func (s *Start) checkEnvironment() error {
 	return nil
 }
 
-func (s *Start) checkInfraConfig() error {
-	if s.InfraConfig == nil {
-		return nil
-	}
-	if running := string(s.Environment.Cloud) + "/" + string(s.Environment.Type); s.BuiltFor != running {
-		return fmt.Errorf(`config.cue was evaluated for %.40q, but this is %.40q: build the image again with the infra config that it runs with`, s.BuiltFor, running)
-	}
-	return s.InfraConfig.check()
-}
-
-func (s *Start) checkSecretKey() error {
+// checkPresent names what is missing by where it comes from.
+func (s *Settings) checkPresent(selfHosted bool) error {
 	switch {
-	case s.SecretKey == "" && s.InfraConfig != nil:
+	case strings.TrimSpace(s.SecretKey) != "":
+	case selfHosted:
 		return errors.New(`the secret ClerkSecretKey is empty: set the variable that "secrets" in deploy/infra.json names for it, CLERK_SECRET_KEY, to your Clerk instance's secret key`)
-	case s.SecretKey == "":
-		return errors.New("the secret ClerkSecretKey is not set: run `encore secret set --type prod ClerkSecretKey`")
+	default:
+		return fmt.Errorf("the secret ClerkSecretKey is not set: run `encore secret set --type %s ClerkSecretKey`", secretType(s.Environment))
 	}
-	return nil
-}
-
-func (s *Start) checkParties() error {
 	if len(s.AuthorizedParties) == 0 {
-		return errors.New(`no AuthorizedParties: list the origins of your frontends, such as "https://app.example.com", in auth/config.cue and build again`)
+		return fmt.Errorf(`no AuthorizedParties: list the origins of your frontends, such as "https://app.example.com", in the block %s of auth/config.cue and deploy again`, block(s.Environment))
 	}
 	return nil
 }
 
-func (s *Start) checkTestKey() error {
-	if strings.HasPrefix(s.SecretKey, "sk_test_") {
+// secretType is the environment's type in the words of `encore secret set`.
+func secretType(environment encore.EnvironmentMeta) string {
+	switch {
+	case environment.Cloud == encore.CloudLocal:
+		return "local"
+	case environment.Type == encore.EnvProduction:
+		return "prod"
+	case environment.Type == encore.EnvEphemeral:
+		return "pr"
+	}
+	return "dev"
+}
+
+// block is the condition of the environment's block in config.cue.
+func block(environment encore.EnvironmentMeta) string {
+	switch environment.Type {
+	case encore.EnvProduction:
+		return "_production"
+	case encore.EnvEphemeral:
+		return "_preview"
+	}
+	return "_staging"
+}
+
+// checkProduction refuses what belongs to development.
+func (s *Settings) checkProduction() error {
+	if strings.HasPrefix(strings.TrimSpace(s.SecretKey), "sk_test_") {
 		return errors.New("the secret ClerkSecretKey is the key of a development instance (sk_test_…): set it to the production instance's key, sk_live_…")
 	}
-	return nil
-}
-
-func (s *Start) checkLoopback() error {
+	if s.AllowLocalhost {
+		return nil
+	}
 	for _, party := range s.AuthorizedParties {
-		if u, err := url.Parse(party); err == nil && loopback(u.Hostname()) {
-			return fmt.Errorf("AuthorizedParties has %.60q, a page on the user's own machine: remove it for production in auth/config.cue and build again", party)
+		// Apps have schemes of their own, such as capacitor://localhost.
+		u, err := url.Parse(party)
+		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && setting.Loopback(u.Hostname()) {
+			return fmt.Errorf("AuthorizedParties has %.60q, a page on the user's own machine: remove it from the block _production of auth/config.cue,"+
+				" or write AllowLocalhost: true there if it is the origin of your desktop or mobile app, and deploy again", party)
 		}
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	ip := net.ParseIP(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // Refuse is how a service says that the app must not start: it returns the error

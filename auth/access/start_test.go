@@ -1,9 +1,7 @@
 package access_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -13,24 +11,23 @@ import (
 )
 
 func TestStart(t *testing.T) {
-	t.Setenv("SERVICE_KEY", strings.Repeat("k", 64))
+	t.Setenv("SERVICE_KEY", strings.Repeat("0123456789abcdef", 4))
 	t.Setenv("SHORT_KEY", "k")
 	const signed = `{"auth": [{"type": "key", "id": 1, "key": {"$env": "SERVICE_KEY"}}]}`
 	for _, test := range []struct {
 		name    string
-		change  func(*access.Start)
+		change  func(*access.Settings)
 		infra   string
 		refused string // part of the error; "" for none
-		warned  string // part of the log; "" for none
 	}{
 		{name: "starts as documented"},
-		{name: "starts on Encore Cloud, which has no infra config", infra: "none", change: func(s *access.Start) { s.BuiltFor = "" }},
-		{name: "refuses a missing cloud", change: func(s *access.Start) { s.Environment.Cloud = "" }, refused: `"cloud": "aws"`},
-		{name: "refuses a developer's machine in an image", change: func(s *access.Start) { s.Environment.Cloud = "local" }, refused: `metadata.cloud is "local"`},
-		{name: "refuses a missing environment type", change: func(s *access.Start) { s.Environment.Type = "" }, refused: `"env_type": "production"`},
-		{name: "refuses an unknown environment type", change: func(s *access.Start) { s.Environment.Type = "prod" }, refused: `metadata.env_type is "prod"`},
-		{name: "refuses a config evaluated for another cloud", change: func(s *access.Start) { s.BuiltFor = "local/development" }, refused: `evaluated for "local/development", but this is "aws/production"`},
-		{name: "refuses a config evaluated for another type", change: func(s *access.Start) { s.BuiltFor = "aws/development" }, refused: "build the image again"},
+		{name: "starts on Encore Cloud, which has no infra config", infra: "none", change: func(s *access.Settings) { s.BuiltFor = "" }},
+		{name: "refuses a missing cloud", change: func(s *access.Settings) { s.Environment.Cloud = "" }, refused: `"cloud": "aws"`},
+		{name: "refuses a developer's machine in an image", change: func(s *access.Settings) { s.Environment.Cloud = "local" }, refused: `metadata.cloud is "local"`},
+		{name: "refuses a missing environment type", change: func(s *access.Settings) { s.Environment.Type = "" }, refused: `"env_type": "production"`},
+		{name: "refuses an unknown environment type", change: func(s *access.Settings) { s.Environment.Type = "prod" }, refused: `metadata.env_type is "prod"`},
+		{name: "refuses a config evaluated for another cloud", change: func(s *access.Settings) { s.BuiltFor = "local/development" }, refused: `evaluated for "local/development", but this is "aws/production"`},
+		{name: "refuses a config evaluated for another type", change: func(s *access.Settings) { s.BuiltFor = "aws/development" }, refused: "build the image again"},
 		{name: "refuses unsigned calls between services", infra: `{}`, refused: `"auth" is missing`},
 		{name: "refuses an empty list of keys", infra: `{"auth": []}`, refused: `"auth" is missing`},
 		{name: "refuses an unset service key", infra: `{"auth": [{"type": "key", "id": 1, "key": {"$env": "NO_SUCH_KEY"}}]}`, refused: "the variable NO_SUCH_KEY"},
@@ -38,20 +35,34 @@ func TestStart(t *testing.T) {
 		{name: "refuses a short key in the file", infra: `{"auth": [{"type": "key", "id": 1, "key": "k"}]}`, refused: `write {"$env": "SERVICE_KEY"}`},
 		{name: "refuses one short key among two", infra: `{"auth": [{"type": "key", "id": 1, "key": {"$env": "SERVICE_KEY"}}, {"type": "key", "id": 2, "key": ""}]}`, refused: "fewer than 32 characters"},
 		{name: "refuses a variable that Encore hides", infra: `{"auth": [{"type": "key", "id": 1, "key": {"$env": "ENCORE_KEY"}}]}`, refused: "choose another name"},
-		{name: "refuses an empty secret key", change: func(s *access.Start) { s.SecretKey = "" }, refused: "CLERK_SECRET_KEY"},
-		{name: "refuses an unset secret on Encore Cloud", infra: "none", change: func(s *access.Start) { s.SecretKey = "" }, refused: "encore secret set --type prod"},
-		{name: "refuses no authorized parties", change: func(s *access.Start) { s.AuthorizedParties = nil }, refused: "no AuthorizedParties"},
-		{name: "refuses no authorized parties in development", change: func(s *access.Start) { development(s); s.AuthorizedParties = nil }, refused: "no AuthorizedParties"},
-		{name: "refuses localhost in production", change: func(s *access.Start) { s.AuthorizedParties = append(s.AuthorizedParties, "http://localhost:3001") }, refused: `"http://localhost:3001"`},
-		{name: "refuses a name under localhost", change: func(s *access.Start) { s.AuthorizedParties = []string{"https://App.LocalHost."} }, refused: "the user's own machine"},
-		{name: "refuses a loopback address", change: func(s *access.Start) { s.AuthorizedParties = []string{"http://127.1.2.3:3001"} }, refused: "the user's own machine"},
-		{name: "refuses the loopback address of IPv6", change: func(s *access.Start) { s.AuthorizedParties = []string{"http://[::1]:3001"} }, refused: "the user's own machine"},
-		{name: "refuses a development instance's key in production", change: func(s *access.Start) { s.SecretKey = "sk_test_x" }, refused: "sk_live_…"},
-		{name: "warns of a development instance's key elsewhere", change: func(s *access.Start) { development(s); s.SecretKey = "sk_test_x" }, warned: "sk_live_…"},
-		{name: "warns of localhost elsewhere", change: func(s *access.Start) { development(s); s.AuthorizedParties = []string{"http://localhost:3001"} }, warned: "http://localhost:3001"},
+		{name: "refuses an empty secret key", change: func(s *access.Settings) { s.SecretKey = "" }, refused: "CLERK_SECRET_KEY"},
+		{name: "refuses an unset secret on Encore Cloud", infra: "none", change: func(s *access.Settings) { s.SecretKey = "" }, refused: "encore secret set --type prod"},
+		{name: "refuses no authorized parties", change: func(s *access.Settings) { s.AuthorizedParties = nil }, refused: "no AuthorizedParties"},
+		{name: "refuses no authorized parties in development", change: func(s *access.Settings) { development(s); s.AuthorizedParties = nil }, refused: "no AuthorizedParties"},
+		{name: "refuses localhost in production", change: func(s *access.Settings) { s.AuthorizedParties = append(s.AuthorizedParties, "http://localhost:3001") }, refused: `"http://localhost:3001"`},
+		{name: "refuses a name under localhost", change: func(s *access.Settings) { s.AuthorizedParties = []string{"https://App.LocalHost."} }, refused: "the user's own machine"},
+		{name: "refuses a loopback address", change: func(s *access.Settings) { s.AuthorizedParties = []string{"http://127.1.2.3:3001"} }, refused: "the user's own machine"},
+		{name: "refuses the loopback address of IPv6", change: func(s *access.Settings) { s.AuthorizedParties = []string{"http://[::1]:3001"} }, refused: "the user's own machine"},
+		{name: "refuses a development instance's key in production", change: func(s *access.Settings) { s.SecretKey = "sk_test_x" }, refused: "sk_live_…"},
+		{name: "takes a development instance's key elsewhere", change: func(s *access.Settings) { development(s); s.SecretKey = "sk_test_x" }},
+		{name: "takes localhost elsewhere", change: func(s *access.Settings) { development(s); s.AuthorizedParties = []string{"http://localhost:3001"} }},
+		{name: "takes a preview", infra: "none", change: func(s *access.Settings) { s.Environment.Type = encore.EnvEphemeral; s.SecretKey = "sk_test_x" }},
+		{name: "names the block of a preview", infra: "none", change: func(s *access.Settings) { s.Environment.Type = encore.EnvEphemeral; s.AuthorizedParties = nil }, refused: "_preview"},
+		{name: "names the secret's type of a preview", infra: "none", change: func(s *access.Settings) { s.Environment.Type = encore.EnvEphemeral; s.SecretKey = "\n" }, refused: "--type pr"},
+		{name: "takes app shells in production", change: func(s *access.Settings) {
+			s.AuthorizedParties = []string{"capacitor://localhost", "ionic://localhost", "tauri://localhost", "app://-", "chrome-extension://abcdefghijklmnop"}
+		}},
+		{name: "refuses https://localhost in production", change: func(s *access.Settings) { s.AuthorizedParties = []string{"https://localhost"} }, refused: "AllowLocalhost: true"},
+		{name: "refuses https://tauri.localhost in production", change: func(s *access.Settings) { s.AuthorizedParties = []string{"https://tauri.localhost"} }, refused: "AllowLocalhost: true"},
+		{name: "takes them when it says so", change: func(s *access.Settings) {
+			s.AuthorizedParties, s.AllowLocalhost = []string{"https://localhost", "https://tauri.localhost", "http://localhost:8100"}, true
+		}},
+		{name: "sees a development instance's key behind white space", change: func(s *access.Settings) { s.SecretKey = "\nsk_test_x" }, refused: "sk_live_…"},
+		{name: "refuses a service key that is a placeholder", infra: `{"auth": [{"type": "key", "id": 1, "key": "the output of openssl rand -hex 32"}]}`, refused: "openssl rand"},
+		{name: "refuses a service key of one character", infra: `{"auth": [{"type": "key", "id": 1, "key": "00000000000000000000000000000000"}]}`, refused: "openssl rand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			start := &access.Start{
+			start := &access.Settings{
 				Environment:       encore.EnvironmentMeta{Name: "production", Type: encore.EnvProduction, Cloud: encore.CloudAWS},
 				BuiltFor:          "aws/production",
 				SecretKey:         "sk_live_secret",
@@ -60,17 +71,17 @@ func TestStart(t *testing.T) {
 			if test.infra == "" {
 				test.infra = signed
 			}
+			var infra *access.InfraConfig
 			if test.infra != "none" {
-				start.InfraConfig = new(access.InfraConfig)
-				if err := json.Unmarshal([]byte(test.infra), start.InfraConfig); err != nil {
+				infra = new(access.InfraConfig)
+				if err := json.Unmarshal([]byte(test.infra), infra); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if test.change != nil {
 				test.change(start)
 			}
-			var log bytes.Buffer
-			err := start.Check(slog.New(slog.NewTextHandler(&log, nil)))
+			err := start.CheckDeployment(infra)
 			if got := ""; err != nil {
 				got = err.Error()
 				if test.refused == "" || !strings.Contains(got, test.refused) || strings.Contains(got, "\n") {
@@ -82,14 +93,11 @@ func TestStart(t *testing.T) {
 			} else if test.refused != "" {
 				t.Errorf("started, want %q", test.refused)
 			}
-			if (test.warned == "") != (log.Len() == 0) || !strings.Contains(log.String(), test.warned) {
-				t.Errorf("logged %q, want %q", &log, test.warned)
-			}
 		})
 	}
 }
 
-func development(s *access.Start) {
+func development(s *access.Settings) {
 	s.Environment.Type, s.BuiltFor = encore.EnvDevelopment, "aws/development"
 }
 

@@ -126,7 +126,7 @@ func (o Options) CallBudget() int {
 // checkBudget reports a share that leaves nothing to live on.
 func checkBudget(o Options) error {
 	if calls := budgetCalls(o); !(calls >= 2 && calls <= 1e6) {
-		return errors.New("BudgetShare leaves less than 2 calls in 10 seconds, or is out of range")
+		return errors.New("leaves less than 2 calls in 10 seconds, or is out of range: write a share such as 0.8, or 0.08 for each of ten instances")
 	}
 	return nil
 }

@@ -2,10 +2,7 @@ package clerkauth
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,16 +12,19 @@ import (
 
 // Options configure an [Authenticator]. Names are those of Clerk's SDKs.
 type Options struct {
-	// SecretKey is the instance's secret key, sk_test_… or sk_live_…. Required.
+	// SecretKey is the instance's secret key, sk_test_… or sk_live_…, with or
+	// without white space around it. Required.
 	SecretKey string
 
 	// JWTKey is the instance's public key in PEM, which Clerk's dashboard shows
-	// as "JWKS Public Key". With it no keys are ever fetched, and a key that
+	// as "JWKS Public Key". Its line breaks may be lost or written as \n, as in
+	// environment variables. With it no keys are ever fetched, and a key that
 	// Clerk rotates has to be exchanged here by hand. Optional.
 	JWTKey string
 
 	// AuthorizedParties are the origins (scheme, host and port) of the frontends
-	// whose tokens are accepted, compared with the azp claim. When empty, azp is
+	// whose tokens are accepted, as browsers write them, compared with the azp
+	// claim. Apps have schemes of their own: capacitor://localhost. When empty, azp is
 	// not checked, which in production invites tokens made for other origins.
 	// The first label may be a wildcard, for preview deployments:
 	// https://*.preview.example.com accepts https://pr-7.preview.example.com,
@@ -42,12 +42,13 @@ type Options struct {
 	// is refused without a call to Clerk (ReasonTokenTypeMismatch).
 	AcceptsToken []TokenType
 
-	// Issuer is the instance's Frontend API URL, compared with the iss claim.
+	// Issuer is the instance's Frontend API URL, compared with the iss claim: an
+	// origin, or the URL of your proxy, such as https://app.example.com/__clerk.
 	// When empty, https://clerk.… and https://….clerk.accounts.dev are
 	// accepted; the signature still ties the token to the instance.
 	Issuer string
 
-	// APIURL is where the Backend API is, without its version. The default is
+	// APIURL is where the Backend API is, with or without /v1. The default is
 	// https://api.clerk.com.
 	APIURL string
 
@@ -122,24 +123,24 @@ type Authenticator struct {
 	verified *otter.Cache[string, *verifiedToken] // by the whole token
 }
 
-// New returns an Authenticator, or an error that says which option is wrong. It
-// asks Clerk nothing yet.
+// New returns an Authenticator, or an [*OptionError] that says which option is
+// wrong and what to write. It asks Clerk nothing yet.
 func New(o Options) (*Authenticator, error) {
 	if err := o.complete(); err != nil {
-		return nil, fmt.Errorf("clerkauth: %w", err)
+		return nil, err
 	}
 	accepts, err := newTokenTypes(o.AcceptsToken)
 	if err != nil {
-		return nil, fmt.Errorf("clerkauth: AcceptsToken: %w", err)
+		return nil, optionError("AcceptsToken", err)
 	}
 	parties, err := newParties(o)
 	if err != nil {
-		return nil, fmt.Errorf("clerkauth: %w", err)
+		return nil, optionError("AuthorizedParties", err)
 	}
 	backend := newBackend(o)
 	keys, err := newKeys(backend.connection, o)
 	if err != nil {
-		return nil, err
+		return nil, optionError("JWTKey", err)
 	}
 	return &Authenticator{
 		options:  o,
@@ -282,60 +283,6 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 	v.caller.claims = encodedClaims(token)
 	a.verified.Set(token, v)
 	return v, nil
-}
-
-// complete checks the options and fills in the defaults.
-func (o *Options) complete() error {
-	if o.SecretKey == "" {
-		return errors.New("SecretKey is empty")
-	}
-	if o.APIURL == "" {
-		o.APIURL = "https://api.clerk.com"
-	}
-	if u, err := url.Parse(o.APIURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return errors.New("APIURL is not an http or https URL")
-	}
-	o.APIURL = strings.TrimRight(o.APIURL, "/")
-	if strings.HasSuffix(o.Issuer, "/") {
-		return fmt.Errorf("the Issuer ends with a slash: write %q", strings.TrimRight(o.Issuer, "/"))
-	}
-	if o.BudgetShare == 0 {
-		o.BudgetShare = defaultBudgetShare
-	}
-	if err := checkBudget(*o); err != nil {
-		return err
-	}
-	if o.UnknownTokensPerSecond == 0 {
-		o.UnknownTokensPerSecond = defaultUnknownPerSecond * o.BudgetShare
-	}
-	if !(o.UnknownTokensPerSecond > 0 && o.UnknownTokensPerSecond <= 1e8) {
-		return errors.New("UnknownTokensPerSecond is not between 0 and 100 million")
-	}
-	for _, d := range []struct {
-		value    *time.Duration
-		fallback time.Duration
-	}{
-		{&o.KeysMaxAge, 5 * time.Minute},
-		{&o.KeysStaleIfError, time.Hour},
-		{&o.UserMaxAge, time.Minute},
-		{&o.UserStaleIfError, 15 * time.Minute},
-		{&o.MachineMaxAge, defaultMachineMaxAge},
-	} {
-		if *d.value == 0 {
-			*d.value = d.fallback
-		}
-		*d.value = max(*d.value, 0) // negative: none
-	}
-	if o.KeysMaxAge > 5*time.Minute {
-		return errors.New("KeysMaxAge is more than 5 minutes")
-	}
-	if o.HTTPClient == nil {
-		o.HTTPClient = new(http.Client)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	return nil
 }
 
 // sdkClock is a clock as the SDK wants it.

@@ -289,7 +289,7 @@ func TestOptions(t *testing.T) {
 		set  func(*clerkauth.Options)
 		want string
 	}{
-		{"no secret key", func(o *clerkauth.Options) { o.SecretKey = "" }, "SecretKey is empty"},
+		{"no secret key", func(o *clerkauth.Options) { o.SecretKey = "" }, "SecretKey (CLERK_SECRET_KEY) is empty"},
 		{"an API URL without a scheme", func(o *clerkauth.Options) { o.APIURL = "api.clerk.com" }, "APIURL"},
 		{"a party without a scheme", func(o *clerkauth.Options) { o.AuthorizedParties = []string{"example.com"} }, "AuthorizedParties"},
 		{"a party with a path", func(o *clerkauth.Options) { o.AuthorizedParties = []string{"https://example.com/"} }, "AuthorizedParties"},

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/clerk/clerk-sdk-go/v2"
 	exactjson "github.com/go-json-experiment/json"
+
+	"encore.app/auth/clerkauth/setting"
 )
 
 const (
@@ -103,14 +104,14 @@ func newKeys(c *connection, o Options) (*keys, error) {
 		staleIfError: o.KeysStaleIfError,
 	}
 	k.state.Store(&keySet{})
-	if o.JWTKey != "" {
-		// Environment variables often carry the line breaks of PEM as \n.
-		jwk, err := clerk.JSONWebKeyFromPEM(strings.ReplaceAll(o.JWTKey, `\n`, "\n"))
+	if strings.TrimSpace(o.JWTKey) != "" {
+		pem, err := setting.PublicKey(o.JWTKey)
 		if err != nil {
-			return nil, fmt.Errorf("clerkauth: JWTKey: %w", err)
+			return nil, err
 		}
-		if _, ok := jwk.Key.(*rsa.PublicKey); !ok {
-			return nil, errors.New("clerkauth: JWTKey: not an RSA public key")
+		jwk, err := clerk.JSONWebKeyFromPEM(pem)
+		if err != nil {
+			return nil, err
 		}
 		k.local = &publicKey{jwk: jwk}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"encore.app/auth/clerkauth/setting"
 )
 
 // parties are the origins whose tokens are accepted ([Options].AuthorizedParties).
@@ -33,28 +35,25 @@ func newParties(o Options) (parties, error) {
 	}
 	for _, party := range o.AuthorizedParties {
 		if err := p.add(party); err != nil {
-			return p, fmt.Errorf("AuthorizedParties: %q %w", party, err)
+			return p, fmt.Errorf("has %s, which %w", setting.Shown(party), err)
 		}
 	}
 	return p, nil
 }
 
 func (p *parties) add(party string) error {
-	u, err := url.Parse(party)
-	if err != nil || u.Host == "" || party != u.Scheme+"://"+u.Host {
-		return errors.New("is not an origin such as https://app.example.com")
-	}
-	if lower := strings.ToLower(party); lower != party {
-		return fmt.Errorf("has capital letters, and an origin has none: write %q", lower)
+	if err := setting.Origin(party); err != nil {
+		return err
 	}
 	if !strings.Contains(party, "*") {
 		p.origins[party] = true
 		return nil
 	}
-	base, ok := strings.CutPrefix(u.Hostname(), "*.")
-	if !ok || strings.Contains(base, "*") {
-		return errors.New("has a wildcard that is not the whole first label, as in https://*.preview.example.com")
+	u, err := url.Parse(party)
+	if err != nil {
+		return err
 	}
+	base := strings.TrimPrefix(u.Hostname(), "*.")
 	if _, err := netip.ParseAddr(base); err == nil {
 		return errors.New("has a wildcard before an address")
 	}
