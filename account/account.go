@@ -20,6 +20,7 @@ import (
 
 	"encore.app/account/directory"
 	"encore.app/auth"
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 )
 
@@ -54,11 +55,11 @@ type Service struct {
 // database. An error stops the app.
 func initService() (*Service, error) {
 	every, err := duration("ReconcileEvery", cfg.ReconcileEvery())
-	if err != nil {
-		return nil, err
+	if err == nil {
+		_, err = duration("EraseAfter", cfg.EraseAfter())
 	}
-	if _, err := duration("EraseAfter", cfg.EraseAfter()); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, access.Refuse(err, auth.Log{})
 	}
 	backend, err := auth.Backend()
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"encore.app/account" // account:
 	"encore.app/auth"
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/clerkauth/setting"
 	"encore.app/webhooks/clerkevent"
 )
 
@@ -21,7 +21,8 @@ import (
 var secrets struct {
 	// ClerkWebhookSigningSecret is the signing secret of the endpoint in Clerk's
 	// dashboard, whsec_…; while it is rotated, the old one and the new one with
-	// a comma between them. It may be unset: then no webhook is taken.
+	// a comma between them. Unset or none: no webhook is taken. Encore Cloud wants
+	// every secret set, so that none says it is left out deliberately.
 	ClerkWebhookSigningSecret string
 }
 
@@ -36,13 +37,13 @@ type Service struct {
 func initService() (*Service, error) {
 	signingSecrets := secrets.ClerkWebhookSigningSecret
 	if access.Local {
-		if value, ok := os.LookupEnv("CLERK_WEBHOOK_SIGNING_SECRET"); ok {
+		if value, ok := setting.Env("CLERK_WEBHOOK_SIGNING_SECRET"); ok {
 			signingSecrets = value
 		}
 	}
 	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, auth.Log{})
 	if err != nil {
-		return nil, access.Refuse(fmt.Errorf("the secret ClerkWebhookSigningSecret: %w", err), auth.Log{})
+		return nil, access.Refuse(fmt.Errorf("the secret ClerkWebhookSigningSecret (CLERK_WEBHOOK_SIGNING_SECRET): %w", err), auth.Log{})
 	}
 	return &Service{receiver: receiver}, nil
 }

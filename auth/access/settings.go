@@ -70,7 +70,7 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 	if s.local() {
 		o.ReadEnvironment()
 	}
-	if strings.TrimSpace(o.SecretKey) == "" {
+	if o.SecretKey = strings.TrimSpace(o.SecretKey); o.SecretKey == "" {
 		return o, fmt.Errorf("the secret ClerkSecretKey (CLERK_SECRET_KEY) is not set: run `encore secret set --type %s ClerkSecretKey`,"+
 			" or write it to .secrets.local.cue", secretType(s.Environment))
 	}

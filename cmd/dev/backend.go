@@ -14,6 +14,7 @@ import (
 
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/clerkauth/setting"
 	"encore.app/internal/standalone"
 )
 
@@ -51,9 +52,10 @@ func startBackend(ctx context.Context, s settings, out io.Writer, logger *slog.L
 
 func startStandalone(ctx context.Context, s settings, why string, logger *slog.Logger) (*backend, error) {
 	var counters clerkauth.Counters
+	jwtKey, _ := setting.Env("CLERK_JWT_KEY")
 	options := clerkauth.Options{
 		SecretKey:         s.secretKey,
-		JWTKey:            os.Getenv("CLERK_JWT_KEY"),
+		JWTKey:            jwtKey,
 		APIURL:            s.apiURL,
 		Issuer:            s.issuer,
 		AuthorizedParties: s.parties,

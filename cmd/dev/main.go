@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"encore.app/auth/clerkauth/setting"
 	"encore.app/internal/fakeclerk"
 )
 
@@ -65,8 +66,10 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&s.database, "database", "", "URL of a Postgres database for the standalone backend (default: a temporary one)") // account:
 	flags.StringVar(&s.page, "page", "localhost:3001", "address of the page; empty: none")
 	flags.StringVar(&s.signingKey, "signing-key", "", "RSA private key in PEM for the fake Clerk to sign with (default: a new one)")
-	parties := flags.String("parties", "", "authorized parties, comma-separated; empty: azp is not checked (default: the origin of -page)")
-	flags.StringVar(&s.issuer, "issuer", "", "issuer of the session tokens (default: that of the fake Clerk; with real Clerk: not compared)")
+	partiesSet, _ := setting.Env("CLERK_AUTHORIZED_PARTIES")
+	issuerSet, _ := setting.Env("CLERK_ISSUER")
+	parties := flags.String("parties", partiesSet, "authorized parties, comma-separated (default: the origin of -page)")
+	flags.StringVar(&s.issuer, "issuer", issuerSet, "issuer of the session tokens (default: that of the fake Clerk; with real Clerk: not compared)")
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
 	}
@@ -76,14 +79,15 @@ func parse(arguments []string) (settings, error) {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	s.pageChosen = given["page"]
-	if s.parties = strings.FieldsFunc(*parties, func(r rune) bool { return r == ',' || r == ' ' }); !given["parties"] {
+	if s.parties = setting.List(*parties); len(s.parties) == 0 {
 		s.parties = []string{fakeclerk.DefaultAuthorizedParty}
 		if s.page != "" {
 			s.parties = []string{s.pageOrigin()}
 		}
 	}
-	s.secretKey, s.apiURL = os.Getenv("CLERK_SECRET_KEY"), os.Getenv("CLERK_API_URL")
-	s.webhookSecret = os.Getenv("CLERK_WEBHOOK_SIGNING_SECRET")
+	s.secretKey, _ = setting.Env("CLERK_SECRET_KEY")
+	s.apiURL, _ = setting.Env("CLERK_API_URL")
+	s.webhookSecret, _ = setting.Env("CLERK_WEBHOOK_SIGNING_SECRET")
 	return s, s.check()
 }
 

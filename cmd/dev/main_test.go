@@ -206,7 +206,7 @@ func TestPartiesFollowPage(t *testing.T) {
 			t.Errorf("-page %s: %q, %v, want %s", page, s.parties, err, want)
 		}
 	}
-	if s, err := parse([]string{"-page", "localhost:3002", "-parties", ""}); err != nil || len(s.parties) != 0 {
+	if s, err := parse([]string{"-page", "localhost:3002", "-parties", ""}); err != nil || len(s.parties) != 1 || s.parties[0] != "http://localhost:3002" {
 		t.Errorf("-parties without any: %q, %v", s.parties, err)
 	}
 }

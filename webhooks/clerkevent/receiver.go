@@ -11,6 +11,8 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"encore.app/auth/clerkauth/setting"
 )
 
 const (
@@ -60,8 +62,8 @@ type Logger interface {
 
 // NewReceiver returns a Receiver for webhooks signed with one of the secrets,
 // which are separated by commas: while a secret is exchanged, both are listed.
-// Without any, the receiver answers 500 to everything. An error does not repeat
-// the secret.
+// Without any, or with the word none in their place, the receiver answers 500 to
+// everything. An error does not repeat the secret.
 //
 // Handle is called for each verified event. It returns nil once the event is
 // safe: any error is answered with 503, and Svix, which delivers for Clerk,
@@ -69,10 +71,18 @@ type Logger interface {
 // taken, and nothing of what was in it but ids.
 func NewReceiver(signingSecrets string, handle func(context.Context, *Event) error, log Logger) (*Receiver, error) {
 	r := &Receiver{handle: handle, log: log, intake: newIntake()}
-	for i, secret := range strings.FieldsFunc(signingSecrets, func(c rune) bool { return c == ',' || c == ' ' || c == '\n' }) {
+	secrets := setting.List(signingSecrets)
+	if len(secrets) == 1 && strings.EqualFold(secrets[0], "none") {
+		return r, nil
+	}
+	for i, secret := range secrets {
+		secret, err := setting.Secret(secret, "whsec_")
+		if err != nil {
+			return nil, fmt.Errorf("signing secret %d %w", i+1, err)
+		}
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 		if err != nil || len(key) < minSecretBytes {
-			return nil, fmt.Errorf("signing secret %d is not a webhook signing secret of Clerk, whsec_…", i+1)
+			return nil, fmt.Errorf("signing secret %d is incomplete: write all of the signing secret of this endpoint in Clerk's dashboard, whsec_…", i+1)
 		}
 		verifier, err := standardwebhooks.NewWebhookRaw(key)
 		if err != nil {

@@ -373,7 +373,9 @@ func TestSigningSecrets(t *testing.T) {
 		{"the one", oldSecret, 204},
 		{"the old one and the new one", fakeSecret + "," + oldSecret, 204},
 		{"with white space", "\n" + fakeSecret + ", " + oldSecret + "\n", 204},
-		{"without whsec_", strings.TrimPrefix(oldSecret, "whsec_"), 204},
+		{"Windows' line ends", fakeSecret + "\r\n" + oldSecret + "\r\n", 204},
+		{"none", "none", 500},
+		{"None and a line feed", "None\n", 500},
 		{"another", fakeSecret, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -382,10 +384,26 @@ func TestSigningSecrets(t *testing.T) {
 			}
 		})
 	}
-	for _, secrets := range []string{"whsec_c2hvcnQ=", "sk_test_x", "whsec_???", oldSecret + ",x"} {
+	rest := strings.TrimPrefix(oldSecret, "whsec_")
+	for secrets, says := range map[string]string{
+		"whsec_c2hvcnQ=":                     "incomplete",
+		oldSecret[:len(oldSecret)-3]:         "incomplete",
+		"whsec_???":                          "incomplete",
+		"whsec_…":                            "ASCII",
+		rest:                                 "does not begin",
+		"sk_test_" + rest:                    "is a secret key",
+		"pk_test_" + rest:                    "publishable key",
+		"https://example.com/webhooks/clerk": "is a URL",
+		`"` + oldSecret + `"`:                "quotes",
+		"\ufeff" + oldSecret:                 "byte order mark",
+		"CLERK_WEBHOOK_SIGNING_SECRET=" + oldSecret: "NAME=value",
+		oldSecret + "\x00":                          "control character",
+		oldSecret + ",x":                            "signing secret 2",
+		"none," + oldSecret:                         "signing secret 1",
+	} {
 		_, err := clerkevent.NewReceiver(secrets, nil, nil)
-		if err == nil || strings.Contains(err.Error(), secrets) {
-			t.Errorf("%q: %v", secrets, err)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), rest[:8]) {
+			t.Errorf("%q: %v, want %q", secrets, err, says)
 		}
 	}
 }

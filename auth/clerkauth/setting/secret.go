@@ -27,7 +27,7 @@ func List(s string) []string {
 }
 
 // assignment is the beginning of a line of a .env, YAML or CUE file.
-var assignment = regexp.MustCompile(`^(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*[=:]([^/]|$)`)
+var assignment = regexp.MustCompile(`^(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*[=:]\s*[^/=\s]`)
 
 // foreign names what people write in the place of a secret, by its beginning.
 var foreign = []struct{ prefix, name string }{
