@@ -1,6 +1,6 @@
 {
-	// "id" is filled in by `encore app init` or `encore app link`, when the app
-	// is connected to Encore Cloud. Nothing else needs it.
+	// "id" is filled in by `encore app link`, when the app is connected to Encore
+	// Cloud. Nothing else needs it.
 	"id": "",
 
 	// A browser calls this backend with an Authorization header. Locally every

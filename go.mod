@@ -3,6 +3,7 @@ module encore.app
 go 1.26.0
 
 require (
+	cuelang.org/go v0.4.3
 	encore.dev v1.52.1
 	github.com/clerk/clerk-sdk-go/v2 v2.7.0
 	github.com/felixge/httpsnoop v1.1.0
@@ -23,9 +24,14 @@ require (
 
 require (
 	github.com/bits-and-blooms/bitset v1.20.0 // indirect
+	github.com/cockroachdb/apd/v2 v2.0.1 // indirect
+	github.com/google/uuid v1.2.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180228061459-e0a39a4cb421 // indirect
+	github.com/mpvl/unique v0.0.0-20150818121801-cbe035fff7de // indirect
+	github.com/pkg/errors v0.8.1 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
+	gopkg.in/yaml.v3 v3.0.1 // indirect
 )

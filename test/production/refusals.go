@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"encore.app/internal/wrongsettings"
 )
 
 // refusal is a wrong configuration.
@@ -42,6 +44,9 @@ func (e *environment) refusals(app string, im *image, v *verdicts) error {
 			return err
 		}
 	}
+	if err := e.wrongSettings(im, v); err != nil {
+		return err
+	}
 	// What is built in cannot be had by a change of a running image.
 	for _, cloud := range []any{nil, "local"} {
 		infra, err := changed(filepath.Join(app, "deploy", "infra.json"), func(infra map[string]any) {
@@ -61,6 +66,23 @@ func (e *environment) refusals(app string, im *image, v *verdicts) error {
 			return err
 		}
 		if err := e.refused(wrong, refusal{name: fmt.Sprintf("an image built with cloud %v", cloud), says: "metadata.cloud"}, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wrongSettings starts an instance with each value that the other ways to start
+// the app are tested with, too.
+func (e *environment) wrongSettings(im *image, v *verdicts) error {
+	for _, c := range wrongsettings.Cases() {
+		r := refusal{name: fmt.Sprintf("%s %.40q", c.Setting, fmt.Sprint(c.Value)), says: c.Says}
+		if strings.HasPrefix(c.Setting, "CLERK_") {
+			r.env = []string{c.Setting + "=" + c.Value.(string)}
+		} else {
+			r.config = map[string]any{c.Setting: c.Value}
+		}
+		if err := e.refused(im, r, v); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,47 @@
+//go:build encore_local
+
+package auth
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"encore.dev"
+	"encore.dev/config"
+	"encore.dev/et"
+
+	"encore.app/internal/wrongsettings"
+)
+
+// Under Encore the same values are refused as in an image.
+func TestWrongSettings(t *testing.T) {
+	texts := map[string]config.String{
+		"Issuer": cfg.Issuer, "JWTKey": cfg.JWTKey, "KeysMaxAge": cfg.KeysMaxAge, "KeysStaleIfError": cfg.KeysStaleIfError,
+		"UserMaxAge": cfg.UserMaxAge, "UserStaleIfError": cfg.UserStaleIfError, "MachineMaxAge": cfg.MachineMaxAge,
+	}
+	lists := map[string]config.Values[string]{"AuthorizedParties": cfg.AuthorizedParties, "AcceptsToken": cfg.AcceptsToken}
+	for i, c := range wrongsettings.Cases() {
+		if c.Setting == "CLERK_WEBHOOK_SIGNING_SECRET" {
+			continue // of the service webhooks
+		}
+		t.Run(fmt.Sprint(i, c.Setting), func(t *testing.T) {
+			switch value := c.Value.(type) {
+			case string:
+				if c.Setting == "CLERK_SECRET_KEY" {
+					t.Setenv(c.Setting, value)
+				} else {
+					et.SetCfg(texts[c.Setting], value)
+				}
+			case []string:
+				et.SetCfg(lists[c.Setting], value)
+			case float64:
+				et.SetCfg(cfg.BudgetShare, value)
+			}
+			_, err := settings(encore.Meta().Environment).Authenticator(observer{}, Log{})
+			if err == nil || !strings.Contains(err.Error(), c.Says) {
+				t.Errorf("%q: %v, want %q", c.Value, err, c.Says)
+			}
+		})
+	}
+}

@@ -1,0 +1,148 @@
+package docs
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+	"encore.dev"
+
+	"encore.app/auth/access"
+	"encore.app/auth/clerkauth"
+)
+
+var environments = map[string]encore.EnvironmentMeta{
+	"local":      {Type: encore.EnvDevelopment, Cloud: encore.CloudLocal},
+	"test":       {Type: encore.EnvTest, Cloud: encore.CloudLocal},
+	"staging":    {Type: encore.EnvDevelopment, Cloud: encore.EncoreCloud},
+	"preview":    {Type: encore.EnvEphemeral, Cloud: encore.EncoreCloud},
+	"production": {Type: encore.EnvProduction, Cloud: encore.EncoreCloud},
+}
+
+// evaluate reads auth/config.cue with a text at its end, as Encore does it.
+func evaluate(pasted string, environment encore.EnvironmentMeta) (*access.Settings, []string, error) {
+	file, err := os.ReadFile(filepath.Join(root, "auth", "config.cue"))
+	if err != nil {
+		return nil, nil, err
+	}
+	meta := fmt.Sprintf("\n#Meta: Environment: {Cloud: %q, Type: %q}\n", environment.Cloud, environment.Type)
+	value := cuecontext.New().CompileString(string(file) + meta + pasted)
+	if err := value.Validate(cue.Concrete(true)); err != nil {
+		return nil, nil, err
+	}
+	var fields map[string]any
+	if err := value.Decode(&fields); err != nil {
+		return nil, nil, err
+	}
+	settings := &access.Settings{}
+	if err := value.Decode(settings); err != nil {
+		return nil, nil, err
+	}
+	settings.Environment, settings.SecretKey = environment, "sk_test_x"
+	if environment.Type == encore.EnvProduction {
+		settings.SecretKey = "sk_live_x"
+	}
+	var names []string
+	for name := range fields {
+		names = append(names, name)
+	}
+	return settings, names, nil
+}
+
+func start(s *access.Settings) error {
+	if s.Environment.Cloud != encore.CloudLocal {
+		if err := s.CheckDeployment(nil); err != nil {
+			return err
+		}
+	}
+	options, err := s.Options(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	_, err = clerkauth.New(options)
+	return err
+}
+
+// The first push to an environment starts with what the file shows. Production
+// needs a frontend.
+func TestConfigAsItIs(t *testing.T) {
+	for name, environment := range environments {
+		settings, fields, err := evaluate("", environment)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		err = start(settings)
+		if name == "production" {
+			if err == nil || !strings.Contains(err.Error(), "_production") {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, field := range fields {
+			if !slices.Contains(configFields(t), field) {
+				t.Errorf("%s: auth/config.go has no field %s", name, field)
+			}
+		}
+	}
+}
+
+// Every example can be pasted at the end of auth/config.cue, and the app starts
+// with it.
+func TestConfigSnippets(t *testing.T) {
+	snippets := 0
+	for path, text := range documents(t) {
+		for _, block := range fence.FindAllStringSubmatch(text, -1) {
+			if block[2] != "cue" {
+				continue
+			}
+			snippets++
+			for name, environment := range environments {
+				before, _, err := evaluate("", environment)
+				if err != nil {
+					t.Fatal(err)
+				}
+				settings, fields, err := evaluate(block[3], environment)
+				if err != nil {
+					t.Errorf("%s, %s: %v\n%s", path, name, err, block[3])
+					continue
+				}
+				if len(before.AuthorizedParties) == 0 && len(settings.AuthorizedParties) == 0 {
+					continue // an example for another environment
+				}
+				if err := start(settings); err != nil {
+					t.Errorf("%s, %s: %v\n%s", path, name, err, block[3])
+				}
+				for _, field := range fields {
+					if !slices.Contains(configFields(t), field) {
+						t.Errorf("%s: auth/config.go has no field %s", path, field)
+					}
+				}
+			}
+		}
+	}
+	if snippets < 8 {
+		t.Errorf("only %d examples in CUE", snippets)
+	}
+}
+
+// configFields are the fields of the service's Config, which only Encore can load.
+func configFields(t *testing.T) []string {
+	t.Helper()
+	file, err := os.ReadFile(filepath.Join(root, "auth", "config.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, field := range regexp.MustCompile(`(?m)^\t(\w+) +config\.`).FindAllStringSubmatch(string(file), -1) {
+		names = append(names, field[1])
+	}
+	return names
+}
