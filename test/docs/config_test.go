@@ -1,6 +1,8 @@
 package docs
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -37,12 +39,13 @@ func evaluate(pasted string, environment encore.EnvironmentMeta) (*access.Settin
 	if err := value.Validate(cue.Concrete(true)); err != nil {
 		return nil, nil, err
 	}
-	var fields map[string]any
-	if err := value.Decode(&fields); err != nil {
+	encoded, err := value.MarshalJSON()
+	if err != nil {
 		return nil, nil, err
 	}
-	settings := &access.Settings{}
-	if err := value.Decode(settings); err != nil {
+	var fields map[string]any
+	settings := new(access.Settings)
+	if err := errors.Join(json.Unmarshal(encoded, &fields), json.Unmarshal(encoded, settings)); err != nil {
 		return nil, nil, err
 	}
 	settings.Environment, settings.SecretKey = environment, "sk_test_x"
