@@ -41,7 +41,7 @@ func initService() (*Service, error) {
 			signingSecrets = value
 		}
 	}
-	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, auth.Log{})
+	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, access.LimitLog(auth.Log{}))
 	if err != nil {
 		return nil, access.Refuse(fmt.Errorf("the secret ClerkWebhookSigningSecret (CLERK_WEBHOOK_SIGNING_SECRET): %w", err), auth.Log{})
 	}

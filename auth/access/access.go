@@ -54,7 +54,7 @@ func Error(err error, log Logger) error {
 	e := clerkauth.AsError(err)
 	switch e.Kind {
 	case clerkauth.Unauthenticated:
-		log.Info("not signed in", "reason", e.Reason)
+		processLines.write(log.Info, "not signed in", "reason", e.Reason)
 		processWarnings.warn(e, log)
 		return Unauthenticated()
 	case clerkauth.Unavailable:
@@ -70,18 +70,18 @@ func Error(err error, log Logger) error {
 	case clerkauth.ReasonInvalidRequest:
 		message = "no request to Clerk can be made"
 	}
-	log.Error(message, failureLine(e)...)
+	processLines.write(log.Error, message, failureLine(e)...)
 	return &errs.Error{Code: errs.Internal, Message: "internal error"}
 }
 
 func unavailable(e *clerkauth.Error, log Logger) {
 	switch e.Reason {
 	case clerkauth.ReasonPanic:
-		log.Error("a fault in this process", failureLine(e)...)
+		processLines.write(log.Error, "a fault in this process", failureLine(e)...)
 	case clerkauth.ReasonBudgetExhausted:
-		log.Warn("Clerk is not asked, to stay below its rate limit", failureLine(e)...)
+		processLines.write(log.Warn, "Clerk is not asked, to stay below its rate limit", failureLine(e)...)
 	default:
-		log.Warn("Clerk is unavailable", failureLine(e)...)
+		processLines.write(log.Warn, "Clerk is unavailable", failureLine(e)...)
 	}
 }
 
@@ -113,7 +113,7 @@ func denied(err error, log Logger) error {
 		log.Error("permission denied", "cause", err)
 		return &errs.Error{Code: errs.PermissionDenied, Message: "permission denied"}
 	}
-	log.Info("permission denied", "missing", missing.Requirement.String())
+	processLines.write(log.Info, "permission denied", "missing", missing.Requirement.String())
 	if hint, ok := missing.Requirement.Hint(); ok {
 		return &errs.Error{
 			Code:    errs.PermissionDenied,

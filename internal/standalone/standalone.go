@@ -55,7 +55,7 @@ func Handler(o Options) (http.Handler, error) {
 			event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator}),
 			o.Account.Apply(ctx, event), // account: the database
 		)
-	}, o.Log)
+	}, access.LimitLog(o.Log))
 	s.mux.Handle("POST /webhooks/clerk", webhooks)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		access.WriteError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})
