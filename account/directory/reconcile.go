@@ -10,6 +10,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/jackc/pgx/v5"
 
+	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 )
 
@@ -181,8 +182,7 @@ func (s *Store) answerReconcile(ctx context.Context, err error) error {
 	case ofClerk.Kind == clerkauth.Canceled:
 		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
 	}
-	s.log.Error("the reconciliation stopped: Clerk refuses this backend", "reason", ofClerk.Reason,
-		"hint", "set the secret ClerkSecretKey to the secret key of your Clerk instance")
+	s.log.Error("the reconciliation stopped: Clerk refuses this backend", "reason", ofClerk.Reason, "hint", access.Hint(ofClerk))
 	return &errs.Error{Code: errs.Internal, Message: "internal error"}
 }
 
