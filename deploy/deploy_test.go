@@ -2,6 +2,8 @@
 // test/production does the same before a real image of the app.
 package deploy
 
+//lint:file-ignore SA1019 Encore's server upgrades to HTTP/2 with h2c, and net/http alone does not.
+
 import (
 	"io"
 	"net"

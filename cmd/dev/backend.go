@@ -65,7 +65,6 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 	if err != nil {
 		return nil, err
 	}
-	stopAccount := func() {}
 	store, stopAccount, database, err := startAccount(ctx, s, authenticator, logger) // account:
 	if err != nil {
 		return nil, err
@@ -75,12 +74,12 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 		Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters,
 	})
 	if err != nil {
-		stopAccount()
+		stopAccount() // account:
 		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
 	}
 	listener, err := net.Listen("tcp", s.api)
 	if err != nil {
-		stopAccount()
+		stopAccount() // account:
 		return nil, cannotListen("-api", s.api, err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
@@ -90,7 +89,7 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 		ready:    func(context.Context) error { return nil },
 		stop: func() {
 			_ = server.Close()
-			stopAccount()
+			stopAccount() // account:
 		},
 		failed: make(chan error, 1),
 	}
