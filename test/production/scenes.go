@@ -25,6 +25,9 @@ func runScenes(ctx context.Context, s settings) error {
 		return err
 	}
 	im, err := e.images.build(app, "deploy/infra.json", "app")
+	if err == nil {
+		err = im.modules(app)
+	}
 	if err != nil {
 		return err
 	}
