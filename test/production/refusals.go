@@ -49,19 +49,12 @@ func (e *environment) refusals(app string, im *image, v *verdicts) error {
 	}
 	// What is built in cannot be had by a change of a running image.
 	for _, cloud := range []any{nil, "local"} {
-		infra, err := changed(filepath.Join(app, "deploy", "infra.json"), func(infra map[string]any) {
-			infra["metadata"].(map[string]any)["cloud"] = cloud
+		wrong, err := e.buildWith(app, fmt.Sprintf("wrong%t", cloud != nil), func(metadata map[string]any) {
+			metadata["cloud"] = cloud
 			if cloud == nil {
-				delete(infra["metadata"].(map[string]any), "cloud")
+				delete(metadata, "cloud")
 			}
 		})
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(app, "deploy", "wrong.json"), infra, 0o600); err != nil {
-			return err
-		}
-		wrong, err := e.images.build(app, "deploy/wrong.json", fmt.Sprintf("wrong%t", cloud != nil))
 		if err != nil {
 			return err
 		}
@@ -69,7 +62,40 @@ func (e *environment) refusals(app string, im *image, v *verdicts) error {
 			return err
 		}
 	}
+	return e.firstPush(app, v)
+}
+
+// firstPush starts staging and a preview as auth/config.cue shows them, with the
+// key of a development instance and no webhooks.
+func (e *environment) firstPush(app string, v *verdicts) error {
+	for _, kind := range []string{"development", "ephemeral"} {
+		im, err := e.buildWith(app, kind, func(metadata map[string]any) { metadata["env_type"] = kind })
+		if err != nil {
+			return err
+		}
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		i, err := im.startHealthy(e.ctx, address, append(e.env(), "CLERK_SECRET_KEY=sk_test_fakeclerk\n", "CLERK_WEBHOOK_SIGNING_SECRET=none")...)
+		v.say(err == nil, "the first push to an environment of the type %s starts", kind)
+		if err == nil {
+			i.kill()
+		}
+	}
 	return nil
+}
+
+// buildWith builds the image with other metadata in its infra config.
+func (e *environment) buildWith(app, tag string, change func(metadata map[string]any)) (*image, error) {
+	infra, err := changed(filepath.Join(app, "deploy", "infra.json"), func(infra map[string]any) { change(infra["metadata"].(map[string]any)) })
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(app, "deploy", tag+".json"), infra, 0o600); err != nil {
+		return nil, err
+	}
+	return e.images.build(app, "deploy/"+tag+".json", tag)
 }
 
 // wrongSettings starts an instance with each value that the other ways to start

@@ -38,11 +38,11 @@ func runScenes(ctx context.Context, s settings) error {
 	if err := e.perimeter(im, v); err != nil {
 		return err
 	}
-	if s.alone {
-		return v.err()
-	}
 	if err := e.refusals(app, im, v); err != nil {
 		return err
+	}
+	if s.alone {
+		return v.err()
 	}
 	if err := e.fleet(im, v, s); err != nil {
 		return err
