@@ -63,20 +63,22 @@ func (p *MembersParams) parse() (membersQuery, error) {
 func errSearch() error { return invalid("q must be at most 100 bytes and 4 words") }
 
 // membersStatement returns the query for the members of an organization among the
-// next ones, as many as the window has, or among those of the ids. With a search there is
-// also a row for the last of the window: it tells that there may be more.
+// next ones, as many as the window has, or among those of the ids. With a search
+// there is also a row for the last of the window: it tells that there may be more.
 //
-// The user is read by the primary key, a row at a time: LIMIT keeps PostgreSQL
-// from reading the whole table for a join.
+// LIMIT keeps PostgreSQL from reading a whole table for a join: users are read by
+// their primary key and the memberships of the ids by their index, one by one.
 func (q *membersQuery) membersStatement(organizationID string, ids []string) (string, []any) {
 	args := []any{organizationID, q.after.joined, q.after.userID, q.limit + 1, q.offset, q.window}
 	argument := func(value any) string {
 		args = append(args, value)
 		return fmt.Sprint("$", len(args))
 	}
-	among, found := "", "true"
+	const next = "organization_id = $1 AND deleted_at IS NULL AND (created_at, user_id) > ($2, $3)"
+	members, found := "memberships WHERE "+next, "true"
 	if ids != nil {
-		among = " AND user_id = ANY(" + argument(ids) + ")"
+		members = "unnest(" + argument(ids) + "::text[]) AS searched (found_id) CROSS JOIN LATERAL " +
+			"(SELECT * FROM memberships WHERE user_id = found_id AND " + next + " LIMIT 1) AS one"
 	}
 	if q.search != "" {
 		found = "u.words @@ (SELECT search_query(" + argument(q.search) + "))"
@@ -86,8 +88,7 @@ func (q *membersQuery) membersStatement(organizationID string, ids []string) (st
 			u.first_name, u.last_name, m.created_at, coalesce(` + found + `, false), m.n = $6
 		FROM (
 			SELECT user_id, role, identifier, created_at, row_number() OVER (ORDER BY created_at, user_id) AS n
-			FROM memberships
-			WHERE organization_id = $1 AND deleted_at IS NULL AND (created_at, user_id) > ($2, $3)` + among + `
+			FROM ` + members + `
 			ORDER BY created_at, user_id LIMIT $6 OFFSET $5
 		) m
 		CROSS JOIN LATERAL (SELECT * FROM users WHERE id = m.user_id LIMIT 1) u

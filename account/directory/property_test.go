@@ -235,9 +235,9 @@ func (h *history) firstRequest(ctx context.Context) {
 	}
 	caller := &clerkauth.Caller{UserID: id, Email: m.userOf[id].PrimaryEmail}
 	h.try(func() error {
-		_, err := h.s.Account(ctx, caller)
+		account, err := h.s.Account(ctx, caller)
 		if err == nil && m.random.IntN(2) == 0 {
-			err = h.saveSettings(ctx, caller)
+			err = h.saveSettings(ctx, caller, account.Settings.Version)
 		}
 		if codeOf(err) == codeOf(errDeleted()) {
 			err = nil
@@ -247,8 +247,8 @@ func (h *history) firstRequest(ctx context.Context) {
 }
 
 // saveSettings saves settings that nobody saved before.
-func (h *history) saveSettings(ctx context.Context, caller *clerkauth.Caller) error {
-	settings := Settings{Version: h.saved[caller.UserID].Version, DisplayName: h.model.id("name"), Theme: "dark"}
+func (h *history) saveSettings(ctx context.Context, caller *clerkauth.Caller, version int) error {
+	settings := Settings{Version: version, DisplayName: h.model.id("name"), Theme: "dark"}
 	saved, err := h.s.SaveSettings(ctx, caller, &settings)
 	if err == nil {
 		h.saved[caller.UserID] = *saved
