@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -223,39 +224,72 @@ JWTKey: string | *""
 AcceptsToken: [...string] | *["session_token"]
 AllowMissingAuthorizedParty: true
 BuiltFor: "\(#Meta.Environment.Cloud)"
+_local: #Meta.Environment.Cloud == "local"
+_production: !_local && #Meta.Environment.Type == "production"
 `
+	newClerk(t)
+	inRepository(t, text)
 	for environment, want := range map[string]string{
-		"local":      `["http://localhost:3001"] "" "" ["session_token"] true`,
-		"production": `["https://app.example.com","https://*.preview.example.com",] "https://clerk.example.com" """` + "\n-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----" + ` ["session_token"] true`,
+		"local":      `[http://localhost:3001] "" "" [session_token] true`,
+		"production": `[https://app.example.com https://*.preview.example.com] "https://clerk.example.com" "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----" [session_token] true`,
 	} {
-		values, err := parseConfig(text, environment)
+		s, err := parse([]string{"-env", environment})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := fmt.Sprint(values["AuthorizedParties"], " ", values["Issuer"], " ", values["JWTKey"], " ", values["AcceptsToken"], " ", values["AllowMissingAuthorizedParty"])
+		o := s.options
+		got := fmt.Sprintf("%v %q %q %v %v", o.AuthorizedParties, o.Issuer, o.JWTKey, o.AcceptsToken, o.AllowMissingAuthorizedParty)
 		if got != want {
 			t.Errorf("%s: got %s, want %s", environment, got, want)
 		}
+		if from := s.sources["Issuer"]; from != "auth/config.cue, "+environment {
+			t.Errorf("%s: the issuer comes from %q", environment, from)
+		}
 	}
-	var parties []string
-	if err := value(`["https://app.example.com","https://*.preview.example.com",]`).decode(&parties); err != nil || len(parties) != 2 {
-		t.Errorf("%q, %v", parties, err)
-	}
-	if _, err := parseConfig("if #Meta.Environment.Name == \"x\" {\n}", "local"); err == nil {
-		t.Error("a condition that is not understood was read")
-	}
-	if _, err := parseConfig(text, "test"); err == nil {
+	if _, err := parse([]string{"-env", "test"}); err == nil {
 		t.Error("an environment that is none was read")
 	}
+}
+
+func TestConfigConditions(t *testing.T) {
+	newClerk(t)
+	const hidden = `
+_local: #Meta.Environment.Cloud == "local"
+_preview: !_local && #Meta.Environment.Type == "ephemeral"
+_production: !_local && #Meta.Environment.Type == "production"
+`
 	for condition, want := range map[string]bool{
 		`_production`: true, `!_production`: false, `_local`: false, `!_local && !_preview`: true,
+		`_local || _production`: true,
 		`#Meta.Environment.Cloud != "local" && #Meta.Environment.Type == "production"`: true,
 		`#Meta.Environment.Cloud == "local"`:                                           false,
 	} {
-		if got, err := holds(condition, "production"); err != nil || got != want {
-			t.Errorf("%s: %v, %v", condition, got, err)
+		inRepository(t, hidden+"if "+condition+" {\n\tIssuer: \"https://clerk.example.com\"\n}\n")
+		if s, err := parse([]string{"-env", "production"}); err != nil || (s.options.Issuer != "") != want {
+			t.Errorf("%s: %v, %v", condition, !want, err)
 		}
 	}
+	inRepository(t, "\nif #Meta.Environment.Name == \"x\" {\n}")
+	if _, err := parse(nil); err == nil || !strings.Contains(err.Error(), "config.cue:2:") {
+		t.Errorf("the name of an environment is not known here: %v", err)
+	}
+	inRepository(t, "JWTKey: sk_live_abc")
+	if _, err := parse(nil); err == nil || strings.Contains(err.Error(), "abc") {
+		t.Errorf("a secret without quotes: %v", err)
+	}
+}
+
+// inRepository makes a repository with a config.cue the working directory.
+func inRepository(t *testing.T, config string) {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range map[string]string{"encore.app": "{}", "auth/config.cue": config} {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(root)
 }
 
 // The file of the repository is read in every environment.

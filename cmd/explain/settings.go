@@ -11,8 +11,11 @@ import (
 	"regexp"
 	"strings"
 
+	"encore.dev"
+
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/internal/cueconfig"
 )
 
 // cmd/dev serves a fake Clerk at fakeClerkURL, whose secret key is fakeClerkKey.
@@ -156,33 +159,40 @@ func appRoot() (string, error) {
 	return "", err
 }
 
+// environments are the blocks of auth/config.cue.
+var environments = map[string]encore.EnvironmentMeta{
+	"local":      {Type: encore.EnvDevelopment, Cloud: encore.CloudLocal},
+	"staging":    {Type: encore.EnvDevelopment, Cloud: encore.CloudAWS},
+	"preview":    {Type: encore.EnvEphemeral, Cloud: encore.CloudAWS},
+	"production": {Type: encore.EnvProduction, Cloud: encore.CloudAWS},
+}
+
 // readConfig reads the fields of auth/config.cue that decide about a token.
 func (s *settings) readConfig(root, environment string) error {
+	meta, known := environments[environment]
+	if !known {
+		return fmt.Errorf("-env %s: it is local, staging, preview or production", environment)
+	}
 	name := "auth/config.cue"
 	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		return err
 	}
-	values, err := parseConfig(string(text), environment)
+	config, fields, err := cueconfig.Evaluate(string(text), meta)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	for option := range values {
+	for _, option := range fields {
 		s.sources[option] = name + ", " + environment
 	}
 	o := &s.options
+	o.AuthorizedParties, o.AllowMissingAuthorizedParty = config.AuthorizedParties, config.AllowMissingAuthorizedParty
+	o.Issuer, o.JWTKey = config.Issuer, config.JWTKey
 	o.AcceptsToken = access.Everyone
-	for option, into := range map[string]func(value) error{
-		"AuthorizedParties":           func(v value) error { return v.decode(&o.AuthorizedParties) },
-		"Issuer":                      func(v value) error { return v.decode(&o.Issuer) },
-		"JWTKey":                      func(v value) error { return v.decode(&o.JWTKey) },
-		"AcceptsToken":                func(v value) error { return v.decode(&o.AcceptsToken) },
-		"AllowMissingAuthorizedParty": func(v value) error { return v.decode(&o.AllowMissingAuthorizedParty) },
-	} {
-		if v, set := values[option]; set {
-			if err := into(v); err != nil {
-				return fmt.Errorf("%s: %s: %w", name, option, err)
-			}
+	if config.AcceptsToken != nil {
+		o.AcceptsToken = nil
+		for _, name := range config.AcceptsToken {
+			o.AcceptsToken = append(o.AcceptsToken, clerkauth.TokenType(name))
 		}
 	}
 	return nil

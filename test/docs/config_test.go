@@ -1,9 +1,6 @@
 package docs
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,12 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/cuecontext"
 	"encore.dev"
 
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/internal/cueconfig"
 )
 
 var environments = map[string]encore.EnvironmentMeta{
@@ -28,35 +24,21 @@ var environments = map[string]encore.EnvironmentMeta{
 	"production": {Type: encore.EnvProduction, Cloud: encore.EncoreCloud},
 }
 
-// evaluate reads auth/config.cue with a text at its end, as Encore does it.
+// evaluate reads auth/config.cue with a text at its end.
 func evaluate(pasted string, environment encore.EnvironmentMeta) (*access.Settings, []string, error) {
 	file, err := os.ReadFile(filepath.Join(root, "auth", "config.cue"))
 	if err != nil {
 		return nil, nil, err
 	}
-	meta := fmt.Sprintf("\n#Meta: Environment: {Cloud: %q, Type: %q}\n", environment.Cloud, environment.Type)
-	value := cuecontext.New().CompileString(string(file) + meta + pasted)
-	if err := value.Validate(cue.Concrete(true)); err != nil {
-		return nil, nil, err
-	}
-	encoded, err := value.MarshalJSON()
+	settings, fields, err := cueconfig.Evaluate(string(file)+pasted, environment)
 	if err != nil {
 		return nil, nil, err
 	}
-	var fields map[string]any
-	settings := new(access.Settings)
-	if err := errors.Join(json.Unmarshal(encoded, &fields), json.Unmarshal(encoded, settings)); err != nil {
-		return nil, nil, err
-	}
-	settings.Environment, settings.SecretKey = environment, "sk_test_x"
+	settings.SecretKey = "sk_test_x"
 	if environment.Type == encore.EnvProduction {
 		settings.SecretKey = "sk_live_x"
 	}
-	var names []string
-	for name := range fields {
-		names = append(names, name)
-	}
-	return settings, names, nil
+	return settings, fields, nil
 }
 
 func start(s *access.Settings) error {
