@@ -22,6 +22,7 @@ import (
 	"encore.app/auth"
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/clerkauth/setting"
 )
 
 var db = sqldb.NewDatabase("account", sqldb.DatabaseConfig{
@@ -76,9 +77,9 @@ func initService() (*Service, error) {
 }
 
 func duration(name, value string) (time.Duration, error) {
-	d, err := time.ParseDuration(value)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("account/config.cue: %s: %q is not a duration such as \"24h\"", name, value)
+	d, err := setting.Duration(value)
+	if err != nil {
+		return 0, fmt.Errorf("account/config.cue: %s %w", name, err)
 	}
 	return d, nil
 }

@@ -20,6 +20,7 @@ func TestWrongSettings(t *testing.T) {
 		"Issuer": cfg.Issuer, "JWTKey": cfg.JWTKey, "KeysMaxAge": cfg.KeysMaxAge, "KeysStaleIfError": cfg.KeysStaleIfError,
 		"UserMaxAge": cfg.UserMaxAge, "UserStaleIfError": cfg.UserStaleIfError, "MachineMaxAge": cfg.MachineMaxAge,
 	}
+	numbers := map[string]config.Float64{"BudgetShare": cfg.BudgetShare, "UnknownTokensPerSecond": cfg.UnknownTokensPerSecond}
 	for i, c := range wrongsettings.Cases() {
 		if c.Setting == "CLERK_WEBHOOK_SIGNING_SECRET" {
 			continue // of the service webhooks
@@ -36,7 +37,7 @@ func TestWrongSettings(t *testing.T) {
 			case []string:
 				lists[c.Setting] = value
 			case float64:
-				et.SetCfg(cfg.BudgetShare, value)
+				et.SetCfg(numbers[c.Setting], value)
 			}
 			s := settings(encore.Meta().Environment)
 			if value, ok := lists["AuthorizedParties"]; ok {

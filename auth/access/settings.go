@@ -96,9 +96,9 @@ func (s *Settings) durations(o *clerkauth.Options) error {
 		{"UserStaleIfError", s.UserStaleIfError, &o.UserStaleIfError},
 		{"MachineMaxAge", s.MachineMaxAge, &o.MachineMaxAge},
 	} {
-		value, err := time.ParseDuration(d.value)
-		if err != nil || value < 0 {
-			return fmt.Errorf("auth/config.cue: %s %s is not a duration: write one such as \"90s\", or \"0s\" for none", d.name, setting.Shown(d.value))
+		value, err := setting.Duration(d.value)
+		if err != nil {
+			return fmt.Errorf("auth/config.cue: %s %w", d.name, err)
 		}
 		if value == 0 {
 			value = -1 // none; 0 is the default for clerkauth

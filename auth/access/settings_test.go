@@ -29,8 +29,9 @@ func (s *Settings) set(name string, value any) bool {
 		*into = list
 		return true
 	}
-	if share, ok := value.(float64); ok {
-		s.BudgetShare = share
+	if number, ok := value.(float64); ok {
+		into := map[string]*float64{"BudgetShare": &s.BudgetShare, "UnknownTokensPerSecond": &s.UnknownTokensPerSecond}[name]
+		*into = number
 		return true
 	}
 	into := map[string]*string{

@@ -39,6 +39,12 @@ func Cases() []Case {
 		{signingKey, "whsec_c2hvcnQ=", "incomplete"},
 		{signingKey, "off", "does not begin"},
 		{signingKey, "none,none", "does not begin"},
+		{signingKey, "CLERK_WEBHOOK_SIGNING_SECRET=whsec_" + Secret, "NAME=value"},
+		{signingKey, "\ufeffwhsec_" + Secret, "byte order mark"},
+		{signingKey, "whsec_" + Secret + "\x1b", "control character"},
+		{signingKey, "whsec_…", "ASCII"},
+		{signingKey, Secret, "does not begin"},
+		{signingKey, "pk_live_" + Secret, "publishable key"},
 	}
 	for _, value := range []string{
 		"https://clerk.example.com/.well-known/jwks.json", `"https://clerk.example.com"`, "clerk.example.com", "https://clerk.example.com/",
@@ -76,6 +82,9 @@ func Cases() []Case {
 	}
 	for _, value := range []float64{0, -1, 0.0001, 1e-9, 1e9, -0.8, 1e300, 0.001, -1e-9, 12345678} {
 		cases = append(cases, Case{"BudgetShare", value, "BudgetShare"})
+	}
+	for _, value := range []float64{-1, -0.1, -5, -1e9, 2e8, 1e9, 1e12, 1e300, -1e300, 123456789} {
+		cases = append(cases, Case{"UnknownTokensPerSecond", value, "UnknownTokensPerSecond"})
 	}
 	return cases
 }

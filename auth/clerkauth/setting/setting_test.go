@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"strings"
 	"testing"
+	"time"
 
 	"encore.app/auth/clerkauth/setting"
 )
@@ -307,5 +308,18 @@ func TestShownHidesSecrets(t *testing.T) {
 	}
 	if got := setting.Shown("https://App.example.com"); got != `"https://App.example.com"` {
 		t.Error(got)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for value, want := range map[string]time.Duration{"90s": 90 * time.Second, "0s": 0, "0": 0, "24h": 24 * time.Hour, "1h30m": 90 * time.Minute} {
+		if got, err := setting.Duration(value); err != nil || got != want {
+			t.Errorf("%q: %v, %v", value, got, err)
+		}
+	}
+	for _, value := range []string{"", "5", "5 m", "1d", "-1m", "five", `"5m"`, "5m\n", " 5m", "PT5M", "9999999999h", "24", "daily"} {
+		if _, err := setting.Duration(value); err == nil || !strings.Contains(err.Error(), `such as "90s"`) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", value, err)
+		}
 	}
 }
