@@ -1,7 +1,7 @@
 // Package account keeps what the application knows of its users: a copy of
 // Clerk's users, organizations and memberships that is right whatever happens
 // to the webhooks, and the users' own settings. The rules are in the package
-// directory.
+// store.
 //
 // To do without it, delete the folder and the lines marked "account:" in other
 // files.
@@ -18,7 +18,7 @@ import (
 	"encore.dev/storage/sqldb"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"encore.app/account/directory"
+	"encore.app/account/store"
 	"encore.app/auth"
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
@@ -37,10 +37,10 @@ type Config struct {
 
 var cfg = config.Load[*Config]()
 
-// store is the database. While it is down the endpoints of this service answer
+// users is the database. While it is down the endpoints of this service answer
 // Unavailable, and every other service goes on.
-var store = sync.OnceValue(func() *directory.Store {
-	s := directory.New(sqldb.Driver[*pgxpool.Pool](db), auth.Log{})
+var users = sync.OnceValue(func() *store.Store {
+	s := store.New(sqldb.Driver[*pgxpool.Pool](db), auth.Log{})
 	s.EraseAfter, _ = duration("EraseAfter", cfg.EraseAfter()) // initService has checked it
 	return s
 })
@@ -68,9 +68,9 @@ func initService() (*Service, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	if encore.Meta().Environment.Type != encore.EnvTest {
-		go store().Follow(ctx, thisInstance{})
+		go users().Follow(ctx, thisInstance{})
 		if every > 0 {
-			go store().KeepReconciled(ctx, backend.Background(), every)
+			go users().KeepReconciled(ctx, backend.Background(), every)
 		}
 	}
 	return &Service{stop: stop}, nil
@@ -87,7 +87,7 @@ func duration(name, value string) (time.Duration, error) {
 // Shutdown is run by Encore when the app stops.
 func (s *Service) Shutdown(context.Context) { s.stop() }
 
-// thisInstance is the service auth of this process, as [directory.Store.Follow]
+// thisInstance is the service auth of this process, as [store.Store.Follow]
 // calls it.
 type thisInstance struct{}
 
@@ -106,33 +106,33 @@ func (thisInstance) SessionEnded(ctx context.Context, sessionID string, at time.
 // GetAccount returns the user as this application knows them.
 //
 //encore:api auth method=GET path=/account
-func GetAccount(ctx context.Context) (*directory.Account, error) {
+func GetAccount(ctx context.Context) (*store.Account, error) {
 	caller, err := auth.Caller()
 	if err != nil {
 		return nil, err
 	}
-	return store().Account(ctx, caller)
+	return users().Account(ctx, caller)
 }
 
 // SaveSettings replaces the user's settings. It answers Aborted (409) if they
 // have changed since the version that the caller knows.
 //
 //encore:api auth method=PUT path=/account/settings
-func SaveSettings(ctx context.Context, settings *directory.Settings) (*directory.Settings, error) {
+func SaveSettings(ctx context.Context, settings *store.Settings) (*store.Settings, error) {
 	caller, err := auth.Caller()
 	if err != nil {
 		return nil, err
 	}
-	return store().SaveSettings(ctx, caller, settings)
+	return users().SaveSettings(ctx, caller, settings)
 }
 
 // ListMembers lists the members of the active organization to its admins.
 //
 //encore:api auth method=GET path=/organization/members
-func ListMembers(ctx context.Context, p *directory.MembersParams) (*directory.Members, error) {
-	caller, err := auth.Require(directory.ToListMembers...)
+func ListMembers(ctx context.Context, p *store.MembersParams) (*store.Members, error) {
+	caller, err := auth.Require(store.ToListMembers...)
 	if err != nil {
 		return nil, err
 	}
-	return store().Members(ctx, caller, p)
+	return users().Members(ctx, caller, p)
 }

@@ -5,7 +5,7 @@ import (
 
 	"encore.dev/cron"
 
-	"encore.app/account/directory"
+	"encore.app/account/store"
 	"encore.app/auth"
 	"encore.app/webhooks/clerkevent"
 )
@@ -15,21 +15,21 @@ import (
 //
 //encore:api private sensitive
 func Apply(ctx context.Context, event *clerkevent.Event) error {
-	return store().Apply(ctx, event)
+	return users().Apply(ctx, event)
 }
 
 // GetUsers returns users by their ids, for other services.
 //
 //encore:api private
-func GetUsers(ctx context.Context, p *directory.UserIDs) (*directory.Users, error) {
-	return store().Users(ctx, p)
+func GetUsers(ctx context.Context, p *store.UserIDs) (*store.Users, error) {
+	return users().Users(ctx, p)
 }
 
 // ExportUser returns all that the database holds of a user.
 //
 //encore:api private sensitive method=GET path=/account/users/:userID
-func ExportUser(ctx context.Context, userID string) (*directory.Export, error) {
-	return store().Export(ctx, userID)
+func ExportUser(ctx context.Context, userID string) (*store.Export, error) {
+	return users().Export(ctx, userID)
 }
 
 // EraseUser removes a user's personal data and settings for good. Delete the
@@ -37,14 +37,14 @@ func ExportUser(ctx context.Context, userID string) (*directory.Export, error) {
 //
 //encore:api private method=DELETE path=/account/users/:userID
 func EraseUser(ctx context.Context, userID string) error {
-	return store().Erase(ctx, userID)
+	return users().Erase(ctx, userID)
 }
 
 // Reconcile compares the database with Clerk and stores what differs, or with
 // DryRun only reports it.
 //
 //encore:api private
-func Reconcile(ctx context.Context, p *directory.ReconcileParams) (*directory.Report, error) {
+func Reconcile(ctx context.Context, p *store.ReconcileParams) (*store.Report, error) {
 	return reconcile(ctx, p)
 }
 
@@ -60,14 +60,14 @@ var _ = cron.NewJob("reconcile-accounts", cron.JobConfig{
 //
 //encore:api private
 func ReconcileDaily(ctx context.Context) error {
-	_, err := reconcile(ctx, &directory.ReconcileParams{})
+	_, err := reconcile(ctx, &store.ReconcileParams{})
 	return err
 }
 
-func reconcile(ctx context.Context, p *directory.ReconcileParams) (*directory.Report, error) {
+func reconcile(ctx context.Context, p *store.ReconcileParams) (*store.Report, error) {
 	backend, err := auth.Backend()
 	if err != nil {
 		return nil, err
 	}
-	return store().Reconcile(ctx, backend.Background(), p)
+	return users().Reconcile(ctx, backend.Background(), p)
 }

@@ -16,7 +16,7 @@ import (
 	"encore.dev/et"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 var clerk *fakeclerk.Server

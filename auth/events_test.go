@@ -9,7 +9,7 @@ import (
 	"encore.dev/beta/errs"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 func TestEvents(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"encore.app/account/directory" // account:
+	"encore.app/account/store" // account:
 	"encore.app/internal/postgres"
 )
 
@@ -49,12 +49,12 @@ func TestTheRoleOwnsItsDatabaseAndNoMore(t *testing.T) {
 		FROM pg_roles r WHERE rolname = current_user`).Scan(&powers); err != nil || powers {
 		t.Errorf("the role may do more: %v %v", powers, err)
 	}
-	store, err := directory.Open(address.String(), nil) // account:
-	if err != nil {                                     // account:
+	users, err := store.Open(address.String(), nil) // account:
+	if err != nil {                                 // account:
 		t.Fatal(err) // account:
 	} // account:
-	defer store.Close()                                                                                // account:
-	if _, err := store.Users(t.Context(), &directory.UserIDs{IDs: []string{"user_ada"}}); err != nil { // account:
+	defer users.Close()                                                                            // account:
+	if _, err := users.Users(t.Context(), &store.UserIDs{IDs: []string{"user_ada"}}); err != nil { // account:
 		t.Errorf("the service cannot make its tables") // account:
 	} // account:
 }

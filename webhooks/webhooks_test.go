@@ -18,7 +18,7 @@ import (
 	"encore.dev/et"
 
 	"encore.app/auth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 var clerk *fakeclerk.Server

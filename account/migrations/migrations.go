@@ -1,5 +1,5 @@
 // Package migrations has the schema of the service account's database. Encore
-// applies the files, as does the package directory where Encore does not.
+// applies the files, as the package store does where Encore does not.
 package migrations
 
 import "embed"

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 func TestCallersOfOneTokenShareNothing(t *testing.T) {

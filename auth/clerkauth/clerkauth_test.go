@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // TestMain lets 8 tests run at once unless -parallel says another number: the

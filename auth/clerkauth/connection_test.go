@@ -23,7 +23,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2/user"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // wire is a TCP proxy that can go silent: its connections stay open, and

@@ -23,7 +23,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 const usersRoute = "GET /v1/users"

@@ -8,7 +8,7 @@ import (
 	"net/http/httptest"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // Clerk is played by the fake Clerk in these examples. With Clerk itself, leave

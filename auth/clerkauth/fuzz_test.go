@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // FuzzAuthenticate: whatever is not one of the seeds that Clerk signed is

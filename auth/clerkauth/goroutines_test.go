@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // TestNoGoroutineIsLeft: neither hostile tokens, nor callers who left, nor a

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // TestMemoryIsBounded shows that neither valid nor forged tokens pile up. The

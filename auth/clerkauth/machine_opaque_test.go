@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 func TestOneSecretCostsOneCall(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // serve starts the handler and returns a function that gets it with the value

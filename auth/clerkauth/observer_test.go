@@ -9,7 +9,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2/organization"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // counter is an Observer by counter and label.

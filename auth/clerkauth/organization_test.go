@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // having gives the caller whose token has these claims beside the usual ones; a

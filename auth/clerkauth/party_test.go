@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 func TestWildcardParty(t *testing.T) {

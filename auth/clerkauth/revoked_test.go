@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // tokens are tokens of user_ada that are in order.

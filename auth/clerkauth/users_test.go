@@ -13,7 +13,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 func rename(email string) func(*fakeclerk.User) {

@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/net/websocket"
 
-	"encore.app/account/directory"
+	"encore.app/account/store"
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/postgres"
 	"encore.app/webhooks/clerkevent"
@@ -35,7 +35,7 @@ const temporary = "a temporary Postgres; its data go when this command ends"
 // DATABASE_URL do not name it, because the fake Clerk knows no user of a real
 // database, and its reconciliation would delete them. The store follows Clerk
 // until stop.
-func startAccount(ctx context.Context, s settings, authenticator *clerkauth.Authenticator, logger *slog.Logger) (store *directory.Store, stop func(), description string, err error) {
+func startAccount(ctx context.Context, s settings, authenticator *clerkauth.Authenticator, logger *slog.Logger) (users *store.Store, stop func(), description string, err error) {
 	databaseURL, stopServer := s.database, func() {}
 	if s.database != "" {
 		if description, err = s.checkDatabase(ctx); err != nil {
@@ -48,16 +48,16 @@ func startAccount(ctx context.Context, s settings, authenticator *clerkauth.Auth
 		}
 		databaseURL, stopServer, description = server.URL(), server.Stop, temporary
 	}
-	if store, err = directory.Open(databaseURL, logger); err != nil {
+	if users, err = store.Open(databaseURL, logger); err != nil {
 		stopServer()
 		return nil, nil, "", fmt.Errorf("database: %w", err)
 	}
 	following, cancel := context.WithCancel(context.Background())
-	go store.Follow(following, clerkevent.Direct{Authenticator: authenticator})
-	go store.KeepReconciled(following, authenticator.Backend().Background(), reconcileEvery)
-	return store, func() {
+	go users.Follow(following, clerkevent.Direct{Authenticator: authenticator})
+	go users.KeepReconciled(following, authenticator.Backend().Background(), reconcileEvery)
+	return users, func() {
 		cancel()
-		store.Close()
+		users.Close()
 		stopServer()
 	}, description, nil
 }

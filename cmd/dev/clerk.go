@@ -13,7 +13,7 @@ import (
 	"slices"
 	"syscall"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // startFakeClerk starts the fake Clerk, which sends webhooks to the backend.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 func TestWarnsWhenOtherMachinesCanReachTheBackend(t *testing.T) {

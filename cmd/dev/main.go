@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth/setting"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // stopTimeout is the time that encore run has to stop after Ctrl-C. Then it is

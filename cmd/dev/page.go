@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/page"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // newClerk starts a fake Clerk and points the settings at it.

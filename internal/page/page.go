@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // Build is the command that builds the folder that [Handler] serves.

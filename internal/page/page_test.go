@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/page"
 )
 

@@ -13,13 +13,13 @@ import (
 	"github.com/felixge/httpsnoop"
 	"github.com/rs/cors"
 
-	"encore.app/account/directory" // account:
+	"encore.app/account/store" // account:
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
-	"encore.app/organization/members"
+	"encore.app/examples/organization/members"
+	"encore.app/examples/whoami/identity"
 	"encore.app/user/profile"
 	"encore.app/webhooks/clerkevent"
-	"encore.app/whoami/identity"
 )
 
 // Options configure [Handler].
@@ -28,7 +28,7 @@ type Options struct {
 	WebhookSigningSecrets string              // as for clerkevent.NewReceiver
 	Log                   *slog.Logger        // a line a request; nil: no log
 	Counters              *clerkauth.Counters // at /debug/counters, for this machine; may be nil
-	Account               *directory.Store    // account: nil without a database
+	Account               *store.Store        // account: nil without a database
 }
 
 // Handler returns the server's handler, or an error about the signing secrets.

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // plan is how much is measured.

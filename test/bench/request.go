@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // server is one way to serve GET /user/profile, in a process of its own.

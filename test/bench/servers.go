@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/standalone"
 	"encore.app/test/bench/guide"
 )

@@ -4,7 +4,7 @@ import (
 	"runtime"
 	"sync"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // The one user of all measurements, and what a server answers about her.

@@ -21,7 +21,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2/jwt"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // rememberedPasses is how often a round goes over the tokens when they are

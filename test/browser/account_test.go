@@ -3,7 +3,7 @@ package browser
 import (
 	"testing"
 
-	"encore.app/account/directory"
+	"encore.app/account/store"
 	"encore.app/internal/postgres/postgrestest"
 )
 
@@ -12,16 +12,16 @@ func TestMain(m *testing.M) { postgrestest.Main(m) }
 // openStore returns the database of the standalone handler. It returns nil where
 // there is no PostgreSQL: then the backend says so, and the tests that need the
 // database are skipped.
-func openStore(t *testing.T) *directory.Store {
+func openStore(t *testing.T) *store.Store {
 	t.Helper()
 	database := postgrestest.DatabaseIfAny(t)
 	if database == "" {
 		return nil
 	}
-	store, err := directory.Open(database, nil)
+	users, err := store.Open(database, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(store.Close)
-	return store
+	t.Cleanup(users.Close)
+	return users
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/standalone"
 )
 

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/page"
 )
 

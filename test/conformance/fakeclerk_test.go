@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // TestFakeClerk: @clerk/backend works against the fake Clerk unchanged.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // genuine begins the names of tokens that must be accepted: whoever refuses

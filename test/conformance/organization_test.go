@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // claims are put beside the usual ones; a nil value takes a claim away.

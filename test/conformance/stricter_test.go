@@ -94,6 +94,11 @@ var stricter = []stricterCase{
 		"Clerk keeps session tokens below the 4 KiB of a cookie; the limit bounds what a request can cost",
 	},
 	{
+		"a header over 1 KiB", []clerkauth.Reason{clerkauth.ReasonTooLarge},
+		`header 1000 deep`,
+		"Clerk's header has alg, kid, typ and at most cat; the limit bounds what is read before the signature",
+	},
+	{
 		"padding", []clerkauth.Reason{clerkauth.ReasonMalformed},
 		`token with (a padded|a wrongly padded|much padding in the) signature|(header|payload) signed (padded|with a padding too many)`,
 		"RFC 7515, section 2, knows no padding, so that a token has one spelling",

@@ -10,7 +10,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/standalone"
 	"encore.app/test/bench/guide"
 )

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // outcome is what a scenario showed.

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 var scenarios = []scenario{

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // scenario is one thing that happens to a crowd.

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // secretKey is that of a production instance, whose limit clerkLimit is.

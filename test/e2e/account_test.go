@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"encore.app/account/directory"
+	"encore.app/account/store"
 	"encore.app/internal/postgres"
 )
 
@@ -24,7 +24,7 @@ var databaseFolder = os.Getenv("POSTGRES_FOLDER")
 
 // startDatabase returns the database of the standalone server, or nil where there
 // is no PostgreSQL.
-func startDatabase(log *slog.Logger) (store *directory.Store, stop func(), err error) {
+func startDatabase(log *slog.Logger) (users *store.Store, stop func(), err error) {
 	server, err := postgres.Start(context.Background())
 	if errors.Is(err, postgres.ErrUnavailable) {
 		return nil, func() {}, nil
@@ -33,12 +33,12 @@ func startDatabase(log *slog.Logger) (store *directory.Store, stop func(), err e
 		return nil, nil, err
 	}
 	databaseFolder = server.Folder()
-	if store, err = directory.Open(server.URL(), log); err != nil {
+	if users, err = store.Open(server.URL(), log); err != nil {
 		server.Stop()
 		return nil, nil, err
 	}
-	return store, func() {
-		store.Close()
+	return users, func() {
+		users.Close()
 		server.Stop()
 	}, nil
 }
@@ -245,7 +245,7 @@ func TestMembers(t *testing.T) {
 	outside := token(t, url.Values{"user_id": {"user_noemail"}})
 	list := func(query string) (ids []string, total int, next string) {
 		t.Helper()
-		var page directory.Members
+		var page store.Members
 		got := call(t, http.MethodGet, "/organization/members"+query, in("user_ada")) // time passes
 		if err := json.Unmarshal(got.body, &page); err != nil || got.status != http.StatusOK && got.status != http.StatusServiceUnavailable {
 			t.Fatal(got)

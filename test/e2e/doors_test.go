@@ -18,7 +18,7 @@ import (
 
 	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/standalone"
 )
 

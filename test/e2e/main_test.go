@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // world is the backend under test and the fake Clerk that it asks.

@@ -24,7 +24,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // clerk is the fake Clerk behind the name api.clerk.com. A deployed app asks

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 // apps are the two that this one is compared with, and the files to fill them.

@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 const connections = 16

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 	"encore.app/internal/perimeter"
 	"encore.app/webhooks/clerkevent"
 )

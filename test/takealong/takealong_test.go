@@ -23,7 +23,7 @@ import (
 	"testing"
 	"time"
 
-	"encore.app/internal/fakeclerk"
+	"encore.app/fakeclerk"
 )
 
 const section = "## Add it to the app you have"

@@ -117,16 +117,16 @@ export namespace account {
         /**
          * GetAccount returns the user as this application knows them.
          */
-        public async GetAccount(): Promise<directory.Account> {
+        public async GetAccount(): Promise<store.Account> {
             // Now make the actual call to the API
             const resp = await this.baseClient.callTypedAPI("GET", `/account`)
-            return await resp.json() as directory.Account
+            return await resp.json() as store.Account
         }
 
         /**
          * ListMembers lists the members of the active organization to its admins.
          */
-        public async ListMembers(params: directory.MembersParams): Promise<directory.Members> {
+        public async ListMembers(params: store.MembersParams): Promise<store.Members> {
             // Convert our params into the objects we need for the request
             const query = makeRecord<string, string | string[]>({
                 after:  params.After,
@@ -137,17 +137,17 @@ export namespace account {
 
             // Now make the actual call to the API
             const resp = await this.baseClient.callTypedAPI("GET", `/organization/members`, undefined, {query})
-            return await resp.json() as directory.Members
+            return await resp.json() as store.Members
         }
 
         /**
          * SaveSettings replaces the user's settings. It answers Aborted (409) if they
          * have changed since the version that the caller knows.
          */
-        public async SaveSettings(params: directory.Settings): Promise<directory.Settings> {
+        public async SaveSettings(params: store.Settings): Promise<store.Settings> {
             // Now make the actual call to the API
             const resp = await this.baseClient.callTypedAPI("PUT", `/account/settings`, JSON.stringify(params))
-            return await resp.json() as directory.Settings
+            return await resp.json() as store.Settings
         }
     }
 }

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 import { call, type Failure } from '../backend';
 import type { directory } from '../client';
 
-export type Settings = directory.Settings;
+export type Settings = store.Settings;
 export type Name = Exclude<keyof Settings, 'version'>;
 
 const names: Name[] = ['displayName', 'locale', 'timeZone', 'theme'];

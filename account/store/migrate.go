@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"encore.app/account/migrations"
+)
+
+// migrationLock is the advisory lock of one who changes the schema.
+const migrationLock = 0x6163636f756e74 // "account"
+
+// migrationTimeout bounds the migrations, which take as long as there is data.
+const migrationTimeout = 10 * time.Minute
+
+// prepare brings the schema up to date, once. Encore does it before the app
+// starts, locally and in its cloud; a self-hosted image and the net/http server
+// leave it to this function. Migrations go on when ctx ends.
+func (s *Store) prepare(ctx context.Context) error {
+	if s.ready.Load() {
+		return nil
+	}
+	all, err := upMigrations()
+	if err != nil {
+		return err
+	}
+	current, err := version(ctx, s.pool)
+	if err == nil && current < len(all) {
+		migrated := s.migration.DoChan("", func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), migrationTimeout)
+			defer cancel()
+			err := s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx, all) })
+			if failed := new(migrationError); errors.As(err, &failed) {
+				s.log.Error("the schema could not be migrated", append(describe(err), "migration", failed.number)...)
+			}
+			return nil, err
+		})
+		select {
+		case result := <-migrated:
+			err = result.Err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
+		err = s.checkLetters(ctx)
+	}
+	s.ready.Store(err == nil)
+	return err
+}
+
+// checkLetters warns where the server could not give migration 4 a collation that
+// knows the letters of every language.
+func (s *Store) checkLetters(ctx context.Context) error {
+	var known bool
+	err := s.pool.QueryRow(ctx, "SELECT search_words('É') = ARRAY['é']").Scan(&known)
+	if err == nil && !known {
+		s.log.Warn("searches for members do not find É by é: the locale of the database knows no such letters",
+			"hint", "use a PostgreSQL with ICU, or create the database with a UTF-8 locale such as C.UTF-8: docs/database.md")
+	}
+	return err
+}
+
+// migrate applies the migrations that are missing. It keeps the version as
+// Encore does, which uses golang-migrate: the highest row of schema_migrations.
+// Where nothing is missing it needs no right but to read.
+func migrate(ctx context.Context, tx pgx.Tx, all []string) error {
+	current, err := version(ctx, tx)
+	if err != nil || current >= len(all) {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
+		return err
+	}
+	if err := checkServer(ctx, tx); err != nil {
+		return &migrationError{current + 1, err}
+	}
+	// Another instance may have been faster.
+	if current, err = version(ctx, tx); err != nil || current >= len(all) {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)"); err != nil {
+		return &migrationError{current + 1, err}
+	}
+	for i, statements := range all[current:] {
+		// Without arguments, pgx sends several statements at once.
+		if _, err := tx.Exec(ctx, statements); err != nil {
+			return &migrationError{current + i + 1, err}
+		}
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM schema_migrations"); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO schema_migrations (version, dirty) VALUES ($1, false)", len(all))
+	return err
+}
+
+// checkServer refuses a server that cannot have the schema.
+func checkServer(ctx context.Context, tx pgx.Tx) error {
+	var number int
+	var encoding string
+	err := tx.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')").Scan(&number, &encoding)
+	switch {
+	case err != nil:
+		return err
+	case number < 130000:
+		return &unfitError{fault{"the server is older than PostgreSQL 13", "upgrade the server"}}
+	case encoding != "UTF8":
+		return &unfitError{fault{"the encoding of the database is not UTF8", "create the database with ENCODING 'UTF8' TEMPLATE template0"}}
+	}
+	return nil
+}
+
+// version returns the number of migrations that are applied. One that failed
+// leaves its number as dirty, and nothing else.
+func version(ctx context.Context, tx interface {
+	QueryRow(context.Context, string, ...any) pgx.Row
+}) (int, error) {
+	var exists bool
+	// Not by to_regclass: it remembers that a table was missing, although another
+	// instance has created it while this one waited for the lock.
+	err := tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND relnamespace = current_schema()::regnamespace)`).Scan(&exists)
+	if err != nil || !exists {
+		return 0, err
+	}
+	var version int
+	err = tx.QueryRow(ctx, "SELECT coalesce(max(version - dirty::int), 0) FROM schema_migrations").Scan(&version)
+	return version, err
+}
+
+// upMigrations returns the migrations in order.
+func upMigrations() ([]string, error) {
+	names, err := fs.Glob(migrations.Files, "*.up.sql")
+	if err != nil {
+		return nil, err
+	}
+	number := func(name string) int {
+		n, _ := strconv.Atoi(name[:max(strings.IndexByte(name, '_'), 0)])
+		return n
+	}
+	slices.SortFunc(names, func(a, b string) int { return number(a) - number(b) })
+	var all []string
+	for i, name := range names {
+		if number(name) != i+1 {
+			return nil, fmt.Errorf("migration %s is not number %d", name, i+1)
+		}
+		statements, err := fs.ReadFile(migrations.Files, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, string(statements))
+	}
+	return all, nil
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"encore.app/internal/postgres/postgrestest"
+	"encore.app/webhooks/clerkevent"
+)
+
+// TestOneConnection does everything with a pool of one connection.
+func TestOneConnection(t *testing.T) {
+	config, err := pgxpool.ParseConfig(postgrestest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s := New(pool, &testLog{t: t})
+	ctx := t.Context()
+	for _, e := range []*clerkevent.Event{userEvent("Ada", clerkevent.UserCreated, 1, nil), joined("org_1", "user_ada", 1)} {
+		if err := s.Apply(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var h heard
+	h.expect(t, &follower{store: s, target: &h}, "user_ada ")
+	_, accountErr := s.SaveSettings(ctx, ada(), &Settings{Theme: "dark"})
+	page, membersErr := s.Members(ctx, adminOf("org_1"), &MembersParams{Q: "ada"})
+	_, usersErr := s.Users(ctx, &UserIDs{IDs: []string{"user_ada"}})
+	_, exportErr := s.Export(ctx, "user_ada")
+	eraseErr := s.Erase(ctx, "user_ada")
+	for _, err := range []error{accountErr, membersErr, usersErr, exportErr, eraseErr} {
+		if err != nil {
+			t.Error(codeOf(err))
+		}
+	}
+	if names(page) != "ada" {
+		t.Error(names(page))
+	}
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"encore.app/auth/clerkauth"
+)
+
+// place is how far a phase has come. In a list it is the last record that was
+// read, and how many came before it; among rows, the last row.
+type place struct {
+	ID      string    `json:"id,omitempty"`
+	Group   string    `json:"group,omitempty"` // of a membership, its organization
+	Created time.Time `json:"created,omitzero"`
+	Offset  int       `json:"offset,omitempty"`
+	// Limit is the size of the next page, 0 for the usual one.
+	Limit int `json:"limit,omitempty"`
+	// Bare means that the next page begins at Offset, not with the last record:
+	// the two do not fit into one answer.
+	Bare bool `json:"bare,omitempty"`
+}
+
+// record is a record of a list that is in order of creation.
+type record interface {
+	key() (id string, created time.Time)
+	// unstorable returns the name of the field for which the record cannot be
+	// stored, "" if it can.
+	unstorable() string
+}
+
+func (r userRecord) key() (string, time.Time)         { return r.ID, orZero(r.CreatedAt) }
+func (r organizationRecord) key() (string, time.Time) { return r.ID, orZero(r.CreatedAt) }
+func (r membershipRecord) key() (string, time.Time)   { return r.ID, r.CreatedAt }
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// listing is what Clerk lists: records, and those that cannot be stored.
+type listing[R record] struct {
+	records []R
+	skipped []skip
+}
+
+// skip is a record that cannot be stored.
+type skip struct{ id, field string }
+
+func (l *listing[R]) len() int { return len(l.records) + len(l.skipped) }
+
+func (l *listing[R]) add(more listing[R]) {
+	l.records, l.skipped = append(l.records, more.records...), append(l.skipped, more.skipped...)
+}
+
+// ids returns the ids of all that is there, whether it can be stored or not.
+func (l *listing[R]) ids() []string {
+	ids := make([]string, 0, l.len())
+	for _, r := range l.records {
+		id, _ := r.key()
+		ids = append(ids, id)
+	}
+	for _, s := range l.skipped {
+		ids = append(ids, storable(s.id))
+	}
+	return ids
+}
+
+// span is a page of a list: all records of Clerk's that were created from one
+// time to another, both included.
+type span[R record] struct {
+	listing[R]
+	from, to time.Time
+	last     bool // then it has no end
+	next     place
+}
+
+// readSpan reads the page after a place. Clerk pages by offset alone: while
+// records are deleted the others move up, and a plain next page would leave some
+// out. So each page begins with the last record of the page before. If that is
+// not there, readSpan goes back until the pages overlap.
+//
+// A page that does not fit into an answer is read in smaller ones, at last record
+// by record. A record that alone does not fit is skipped.
+func readSpan[R record](ctx context.Context, list func(ctx context.Context, limit, offset int) (listing[R], error), limit int, from place) (span[R], error) {
+	size := limit
+	if from.Limit > 0 {
+		size = min(from.Limit, limit)
+	}
+	offset, bare := from.Offset, from.Bare
+	if !bare && offset > 0 {
+		offset--
+	}
+	for back := 1; ; {
+		if size == 1 && !bare && offset == from.Offset-1 { // one record would be the last one again
+			offset, bare = from.Offset, true
+		}
+		found, err := list(ctx, size, offset)
+		switch {
+		case errors.Is(err, clerkauth.ErrTooLarge) && size > 1:
+			size /= 2
+			continue
+		case errors.Is(err, clerkauth.ErrTooLarge):
+			found = listing[R]{skipped: []skip{{id: fmt.Sprintf("number %d of the list", offset+1), field: "its size"}}}
+			bare = true
+		case err != nil:
+			return span[R]{}, err
+		case offset > 0 && !bare && !overlaps(found, from):
+			offset = max(offset-back, 0)
+			back *= 2
+			continue
+		}
+		return newSpan(found, size, limit, offset, bare && err != nil, from), nil
+	}
+}
+
+// newSpan makes a span of what was found at an offset.
+func newSpan[R record](found listing[R], size, limit, offset int, bare bool, from place) span[R] {
+	s := span[R]{from: from.Created, to: from.Created, next: place{ID: from.ID, Created: from.Created, Offset: offset + found.len(), Bare: bare}}
+	if n := len(found.records); n > 0 {
+		s.next.ID, s.next.Created = found.records[n-1].key()
+		s.to = s.next.Created
+	}
+	s.last = found.len() < size
+	if size < limit/4 { // after few large records, pages grow again
+		size *= 2
+	}
+	if size < limit {
+		s.next.Limit = size
+	}
+	s.listing = listing[R]{records: distinct(found.records), skipped: found.skipped}
+	return s
+}
+
+// overlaps reports whether the records begin at the place or before it.
+func overlaps[R record](found listing[R], p place) bool {
+	if len(found.records) > 0 {
+		if _, first := found.records[0].key(); first.Before(p.Created) {
+			return true
+		}
+	}
+	return slices.Contains(found.ids(), p.ID)
+}
+
+// distinct returns the records without those that are repeated: a statement
+// stores each row once.
+func distinct[R record](records []R) []R {
+	seen := make(map[string]bool, len(records))
+	return slices.DeleteFunc(slices.Clone(records), func(r R) bool {
+		id, _ := r.key()
+		repeated := seen[id]
+		seen[id] = true
+		return repeated
+	})
+}
