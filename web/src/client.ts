@@ -97,7 +97,7 @@ export interface ClientOptions {
  * Package account keeps what the application knows of its users: a copy of
  * Clerk's users, organizations and memberships that is right whatever happens
  * to the webhooks, and the users' own settings. The rules are in the package
- * directory.
+ * store.
  * 
  * To do without it, delete the folder and the lines marked "account:" in other
  * files.
@@ -285,7 +285,61 @@ export namespace whoami {
     }
 }
 
-export namespace directory {
+export namespace identity {
+    /**
+     * Identity is the caller as the backend sees it.
+     */
+    export interface Identity {
+        /**
+         * TokenType is session_token, api_key, m2m_token or oauth_token.
+         */
+        tokenType: string
+
+        /**
+         * Subject is a user (user_…), an organization (org_…) or a machine (mch_…).
+         */
+        subject: string
+
+        /**
+         * Scopes are what a machine may do. A person has none.
+         */
+        scopes: string[]
+    }
+}
+
+export namespace members {
+    /**
+     * Organization is the active organization as its member sees it.
+     */
+    export interface Organization {
+        id: string
+        slug: string
+        /**
+         * Role is the caller's, such as org:admin.
+         */
+        role: string
+
+        /**
+         * Permissions are the caller's custom permissions.
+         */
+        permissions: string[]
+    }
+}
+
+export namespace profile {
+    /**
+     * Profile is what signed-in users see of themselves.
+     */
+    export interface Profile {
+        userId: string
+        /**
+         * Email is the primary email address, "" for a user without one.
+         */
+        email: string
+    }
+}
+
+export namespace store {
     /**
      * Account is a user as this application knows them.
      */
@@ -397,60 +451,6 @@ export namespace directory {
          * saved no settings.
          */
         theme: string
-    }
-}
-
-export namespace identity {
-    /**
-     * Identity is the caller as the backend sees it.
-     */
-    export interface Identity {
-        /**
-         * TokenType is session_token, api_key, m2m_token or oauth_token.
-         */
-        tokenType: string
-
-        /**
-         * Subject is a user (user_…), an organization (org_…) or a machine (mch_…).
-         */
-        subject: string
-
-        /**
-         * Scopes are what a machine may do. A person has none.
-         */
-        scopes: string[]
-    }
-}
-
-export namespace members {
-    /**
-     * Organization is the active organization as its member sees it.
-     */
-    export interface Organization {
-        id: string
-        slug: string
-        /**
-         * Role is the caller's, such as org:admin.
-         */
-        role: string
-
-        /**
-         * Permissions are the caller's custom permissions.
-         */
-        permissions: string[]
-    }
-}
-
-export namespace profile {
-    /**
-     * Profile is what signed-in users see of themselves.
-     */
-    export interface Profile {
-        userId: string
-        /**
-         * Email is the primary email address, "" for a user without one.
-         */
-        email: string
     }
 }
 

@@ -2,7 +2,7 @@ import { useAuth } from '@clerk/react';
 import { useEffect, useState } from 'react';
 
 import { call, type Failure } from '../backend';
-import type { directory } from '../client';
+import type { store } from '../client';
 
 export type Settings = store.Settings;
 export type Name = Exclude<keyof Settings, 'version'>;
