@@ -64,15 +64,15 @@ func TestHAProxy(t *testing.T) {
 	try(t, address, "api.example.com")
 }
 
-// The command of docs/kubernetes.md makes the sidecar's configuration.
+// The command of docs/deploy.md makes the sidecar's configuration.
 func TestKubernetesSidecar(t *testing.T) {
-	document, err := os.ReadFile("../docs/kubernetes.md")
+	document, err := os.ReadFile("../docs/deploy.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := regexp.MustCompile(`(?m)^\$ (sed .*) >haproxy.cfg$`).FindSubmatch(document)
 	if command == nil {
-		t.Fatal("docs/kubernetes.md has no sed command")
+		t.Fatal("docs/deploy.md has no sed command")
 	}
 	shell := exec.CommandContext(t.Context(), "sh", "-c", string(command[1]))
 	shell.Dir = ".."
@@ -190,9 +190,9 @@ func TestTheFleetsStayWithinClerksLimit(t *testing.T) {
 	}
 	share := number("../auth/config.cue", `(?s)Type != "ephemeral" \{.*?BudgetShare: ([0-9.]+)`)
 	for name, processes := range map[string]float64{
-		"compose.yaml":  float64(len(find("compose.yaml", `(?m)^  \w+: [&*]app$`))),
-		"kubernetes.md": number("../docs/kubernetes.md", `replicas: (\d+)`) + number("../docs/kubernetes.md", `maxSurge: (\d+)`),
-		"haproxy.cfg":   float64(len(find("haproxy.cfg", `(?m)^    server `))) + 1,
+		"compose.yaml":    float64(len(find("compose.yaml", `(?m)^  \w+: [&*]app$`))),
+		"kubernetes.yaml": number("kubernetes.yaml", `replicas: (\d+)`) + number("kubernetes.yaml", `maxSurge: (\d+)`),
+		"haproxy.cfg":     float64(len(find("haproxy.cfg", `(?m)^    server `))) + 1,
 	} {
 		if total := share * processes; total > 0.8 {
 			t.Errorf("%s: %v processes take %.0f %% of Clerk's rate limit", name, processes, 100*total)

@@ -111,7 +111,7 @@ func TestHints(t *testing.T) {
 
 // Every reason is explained.
 func TestReasonsAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/monitoring.md")
+	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 			if _, reason, ok := strings.Cut(line, " Reason = \""); ok {
 				reason, _, _ = strings.Cut(reason, "\"")
 				if !strings.Contains(string(page), fmt.Sprintf("`%s`", reason)) {
-					t.Errorf("docs/monitoring.md does not have %s", reason)
+					t.Errorf("docs/operations.md does not have %s", reason)
 				}
 			}
 		}

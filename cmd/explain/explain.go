@@ -76,7 +76,7 @@ func explain(ctx context.Context, o clerkauth.Options, token string, out io.Writ
 		}
 		fmt.Fprintf(out, "\nAccepted: %s of %s.\n", caller.TokenType, caller.Subject)
 		if caller.TokenType != clerkauth.SessionToken {
-			fmt.Fprintf(out, "Endpoints take it only with tag:%s (docs/machine-callers.md).\n", caller.TokenType)
+			fmt.Fprintf(out, "Endpoints take it only with tag:%s (docs/authorization.md#machine-callers).\n", caller.TokenType)
 		}
 		return nil
 	}
