@@ -18,12 +18,12 @@ type Config struct {
 	AllowMissingAuthorizedParty config.Bool
 	AllowLocalhost              config.Bool
 
-	KeysMaxAge       config.String
-	KeysStaleIfError config.String
-	UserMaxAge       config.String
-	UserStaleIfError config.String
-	MachineMaxAge    config.String
-	BudgetShare      config.Float64
+	KeysMaxAge        config.String
+	KeysStaleIfError  config.String
+	UserMaxAge        config.String
+	UserStaleIfError  config.String
+	OpaqueTokenMaxAge config.String
+	RateLimitShare    config.Float64
 
 	UnknownTokensPerSecond config.Float64
 }
@@ -43,12 +43,12 @@ func settings(environment encore.EnvironmentMeta) *access.Settings {
 		AllowMissingAuthorizedParty: cfg.AllowMissingAuthorizedParty(),
 		AllowLocalhost:              cfg.AllowLocalhost(),
 
-		KeysMaxAge:       cfg.KeysMaxAge(),
-		KeysStaleIfError: cfg.KeysStaleIfError(),
-		UserMaxAge:       cfg.UserMaxAge(),
-		UserStaleIfError: cfg.UserStaleIfError(),
-		MachineMaxAge:    cfg.MachineMaxAge(),
-		BudgetShare:      cfg.BudgetShare(),
+		KeysMaxAge:        cfg.KeysMaxAge(),
+		KeysStaleIfError:  cfg.KeysStaleIfError(),
+		UserMaxAge:        cfg.UserMaxAge(),
+		UserStaleIfError:  cfg.UserStaleIfError(),
+		OpaqueTokenMaxAge: cfg.OpaqueTokenMaxAge(),
+		RateLimitShare:    cfg.RateLimitShare(),
 
 		UnknownTokensPerSecond: cfg.UnknownTokensPerSecond(),
 	}

@@ -38,7 +38,7 @@ func UserDeleted(ctx context.Context, user *Ended) error {
 	if err != nil {
 		return err
 	}
-	a.RefuseUser(user.ID, user.At)
+	a.RevokeUser(user.ID, user.At)
 	return nil
 }
 
@@ -51,6 +51,6 @@ func SessionEnded(ctx context.Context, session *Ended) error {
 	if err != nil {
 		return err
 	}
-	a.RefuseSession(session.ID, session.At)
+	a.RevokeSession(session.ID, session.At)
 	return nil
 }

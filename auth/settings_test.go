@@ -18,9 +18,9 @@ import (
 func TestWrongSettings(t *testing.T) {
 	texts := map[string]config.String{
 		"Issuer": cfg.Issuer, "JWTKey": cfg.JWTKey, "KeysMaxAge": cfg.KeysMaxAge, "KeysStaleIfError": cfg.KeysStaleIfError,
-		"UserMaxAge": cfg.UserMaxAge, "UserStaleIfError": cfg.UserStaleIfError, "MachineMaxAge": cfg.MachineMaxAge,
+		"UserMaxAge": cfg.UserMaxAge, "UserStaleIfError": cfg.UserStaleIfError, "OpaqueTokenMaxAge": cfg.OpaqueTokenMaxAge,
 	}
-	numbers := map[string]config.Float64{"BudgetShare": cfg.BudgetShare, "UnknownTokensPerSecond": cfg.UnknownTokensPerSecond}
+	numbers := map[string]config.Float64{"RateLimitShare": cfg.RateLimitShare, "UnknownTokensPerSecond": cfg.UnknownTokensPerSecond}
 	for i, c := range wrongsettings.Cases() {
 		if c.Setting == "CLERK_WEBHOOK_SIGNING_SECRET" {
 			continue // of the service webhooks

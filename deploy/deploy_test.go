@@ -188,7 +188,7 @@ func TestTheFleetsStayWithinClerksLimit(t *testing.T) {
 		}
 		return value
 	}
-	share := number("../auth/config.cue", `(?s)Type != "ephemeral" \{.*?BudgetShare: ([0-9.]+)`)
+	share := number("../auth/config.cue", `(?s)Type != "ephemeral" \{.*?RateLimitShare: ([0-9.]+)`)
 	for name, processes := range map[string]float64{
 		"compose.yaml":    float64(len(find("compose.yaml", `(?m)^  \w+: [&*]app$`))),
 		"kubernetes.yaml": number("kubernetes.yaml", `replicas: (\d+)`) + number("kubernetes.yaml", `maxSurge: (\d+)`),

@@ -536,7 +536,7 @@ func oddClerk(t *testing.T, lists map[string]string) clerkAPI {
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	authenticator, err := clerkauth.New(clerkauth.Options{SecretKey: "sk_test_x", APIURL: server.URL, BudgetShare: 1})
+	authenticator, err := clerkauth.New(clerkauth.Options{SecretKey: "sk_test_x", APIURL: server.URL, RateLimitShare: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

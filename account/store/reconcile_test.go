@@ -23,7 +23,7 @@ func startClerk(t testing.TB, options fakeclerk.Options) (*fakeclerk.Server, *cl
 	}
 	t.Cleanup(func() { clerk.Close() })
 	authenticator, err := clerkauth.New(clerkauth.Options{
-		SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), BudgetShare: 1,
+		SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), RateLimitShare: 1,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ type failing struct {
 func (f *failing) users(ctx context.Context, limit, offset int) (listing[userRecord], error) {
 	if f.after--; f.after < 0 {
 		f.failures++
-		return listing[userRecord]{}, &clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonBudgetExhausted}
+		return listing[userRecord]{}, &clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonRateLimitShare}
 	}
 	return f.model.users(ctx, limit, offset)
 }

@@ -78,7 +78,7 @@ func unavailable(e *clerkauth.Error, log Logger) {
 	switch e.Reason {
 	case clerkauth.ReasonPanic:
 		processLines.write(log.Error, "a fault in this process", failureLine(e)...)
-	case clerkauth.ReasonBudgetExhausted:
+	case clerkauth.ReasonRateLimitShare:
 		processLines.write(log.Warn, "Clerk is not asked, to stay below its rate limit", failureLine(e)...)
 	default:
 		processLines.write(log.Warn, "Clerk is unavailable", failureLine(e)...)

@@ -11,9 +11,9 @@ import (
 // People are the callers that an endpoint takes which declares nothing else.
 var People = []clerkauth.TokenType{clerkauth.SessionToken}
 
-// Everyone are all kinds of caller, for an authenticator whose endpoints say
+// AllTokenTypes lists every token type, for an authenticator whose endpoints say
 // which of them they take.
-var Everyone = []clerkauth.TokenType{
+var AllTokenTypes = []clerkauth.TokenType{
 	clerkauth.SessionToken, clerkauth.APIKey, clerkauth.M2MToken, clerkauth.OAuthToken,
 }
 
@@ -23,7 +23,7 @@ var Everyone = []clerkauth.TokenType{
 func Accepted(tags []string) []clerkauth.TokenType {
 	var accepted []clerkauth.TokenType
 	for _, tag := range tags {
-		if t := clerkauth.TokenType(tag); slices.Contains(Everyone, t) {
+		if t := clerkauth.TokenType(tag); slices.Contains(AllTokenTypes, t) {
 			accepted = append(accepted, t)
 		}
 	}

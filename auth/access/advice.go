@@ -15,7 +15,7 @@ const (
 	setSecretKey = "set the secret ClerkSecretKey (CLERK_SECRET_KEY on a developer's machine) to the secret key of the Clerk instance that your frontends use"
 	noTemplate   = "call getToken() without a template in your frontend: a token of a JWT template is no session token"
 	setAPIURL    = "what answers at CLERK_API_URL is not Clerk's Backend API: unset CLERK_API_URL, or correct it"
-	divideBudget = "divide BudgetShare in auth/config.cue by the number of instances, and look for other programs with the same secret key"
+	divideShare  = "divide RateLimitShare in auth/config.cue by the number of instances, and look for other programs with the same secret key"
 	sendBearer   = "send the header as `Authorization: Bearer ${await getToken()}` from your frontend"
 )
 
@@ -34,8 +34,8 @@ var advice = map[clerkauth.Reason]string{
 	clerkauth.ReasonIssuedInFuture:    "this machine's clock is behind: synchronize it (NTP)",
 	clerkauth.ReasonTokenTypeMismatch: "if the app is to take this kind of token, add it to AcceptsToken in auth/config.cue",
 	clerkauth.ReasonSecretKeyRefused:  setSecretKey,
-	clerkauth.ReasonRateLimited:       divideBudget,
-	clerkauth.ReasonBudgetExhausted:   "raise BudgetShare in auth/config.cue, or put the email address into the session token (docs/cost.md)",
+	clerkauth.ReasonRateLimited:       divideShare,
+	clerkauth.ReasonRateLimitShare:    "raise RateLimitShare in auth/config.cue, or put the email address into the session token (docs/cost.md)",
 }
 
 // Hint says what to change, and names the setting. It is "" for a refusal that

@@ -18,7 +18,7 @@ func (s *said) Warn(message string, details ...any) {
 func TestTheFakeClerksKeyNamesItsFile(t *testing.T) {
 	for key, warns := range map[string]bool{fakeClerkKey: true, "sk_test_real": false} {
 		s := Settings{SecretKey: key, AuthorizedParties: []string{"http://localhost:3001"},
-			KeysMaxAge: "5m", KeysStaleIfError: "1h", UserMaxAge: "1m", UserStaleIfError: "15m", MachineMaxAge: "1m", BudgetShare: 0.8}
+			KeysMaxAge: "5m", KeysStaleIfError: "1h", UserMaxAge: "1m", UserStaleIfError: "15m", OpaqueTokenMaxAge: "1m", RateLimitShare: 0.8}
 		var log said
 		if _, err := s.Options(&log); err != nil {
 			t.Fatal(err)

@@ -29,13 +29,13 @@ type Settings struct {
 	AllowLocalhost              bool // in production; elsewhere it is
 
 	// Durations in Go's notation, such as "90s". "0s" means none.
-	KeysMaxAge       string
-	KeysStaleIfError string
-	UserMaxAge       string
-	UserStaleIfError string
-	MachineMaxAge    string
+	KeysMaxAge        string
+	KeysStaleIfError  string
+	UserMaxAge        string
+	UserStaleIfError  string
+	OpaqueTokenMaxAge string
 
-	BudgetShare float64
+	RateLimitShare float64
 
 	UnknownTokensPerSecond float64
 }
@@ -52,7 +52,7 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 		JWTKey:            s.JWTKey,
 		AuthorizedParties: s.AuthorizedParties,
 		Issuer:            s.Issuer,
-		BudgetShare:       s.BudgetShare,
+		RateLimitShare:    s.RateLimitShare,
 
 		UnknownTokensPerSecond: s.UnknownTokensPerSecond,
 
@@ -64,8 +64,8 @@ func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
 	if err := s.durations(&o); err != nil {
 		return o, err
 	}
-	if s.BudgetShare == 0 { // clerkauth would take its default
-		return o, errors.New("auth/config.cue: BudgetShare is 0: write a share such as 0.8")
+	if s.RateLimitShare == 0 { // clerkauth would take its default
+		return o, errors.New("auth/config.cue: RateLimitShare is 0: write a share such as 0.8")
 	}
 	if s.local() {
 		o.ReadEnvironment()
@@ -94,7 +94,7 @@ func (s *Settings) durations(o *clerkauth.Options) error {
 		{"KeysStaleIfError", s.KeysStaleIfError, &o.KeysStaleIfError},
 		{"UserMaxAge", s.UserMaxAge, &o.UserMaxAge},
 		{"UserStaleIfError", s.UserStaleIfError, &o.UserStaleIfError},
-		{"MachineMaxAge", s.MachineMaxAge, &o.MachineMaxAge},
+		{"OpaqueTokenMaxAge", s.OpaqueTokenMaxAge, &o.OpaqueTokenMaxAge},
 	} {
 		value, err := setting.Duration(d.value)
 		if err != nil {
@@ -141,8 +141,8 @@ func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*cler
 	if err != nil {
 		return nil, s.named(err)
 	}
-	log.Info("share of Clerk's rate limit for this process", "share", s.BudgetShare, "calls_in_10_seconds", options.CallBudget(),
-		"hint", "BudgetShare in auth/config.cue, times the processes that use this key, should stay below 0.8")
+	log.Info("share of Clerk's rate limit for this process", "share", s.RateLimitShare, "calls_in_10_seconds", options.CallLimit(),
+		"hint", "RateLimitShare in auth/config.cue, times the processes that use this key, should stay below 0.8")
 	return a, nil
 }
 

@@ -17,8 +17,8 @@ func production() *Settings {
 		Environment:       encore.EnvironmentMeta{Type: encore.EnvProduction, Cloud: encore.EncoreCloud},
 		SecretKey:         "sk_live_x",
 		AuthorizedParties: []string{"https://app.example.com"},
-		KeysMaxAge:        "5m", KeysStaleIfError: "1h", UserMaxAge: "1m", UserStaleIfError: "15m", MachineMaxAge: "1m",
-		BudgetShare: 0.8,
+		KeysMaxAge:        "5m", KeysStaleIfError: "1h", UserMaxAge: "1m", UserStaleIfError: "15m", OpaqueTokenMaxAge: "1m",
+		RateLimitShare: 0.8,
 	}
 }
 
@@ -30,14 +30,14 @@ func (s *Settings) set(name string, value any) bool {
 		return true
 	}
 	if number, ok := value.(float64); ok {
-		into := map[string]*float64{"BudgetShare": &s.BudgetShare, "UnknownTokensPerSecond": &s.UnknownTokensPerSecond}[name]
+		into := map[string]*float64{"RateLimitShare": &s.RateLimitShare, "UnknownTokensPerSecond": &s.UnknownTokensPerSecond}[name]
 		*into = number
 		return true
 	}
 	into := map[string]*string{
 		"CLERK_SECRET_KEY": &s.SecretKey, "Issuer": &s.Issuer, "JWTKey": &s.JWTKey,
 		"KeysMaxAge": &s.KeysMaxAge, "KeysStaleIfError": &s.KeysStaleIfError,
-		"UserMaxAge": &s.UserMaxAge, "UserStaleIfError": &s.UserStaleIfError, "MachineMaxAge": &s.MachineMaxAge,
+		"UserMaxAge": &s.UserMaxAge, "UserStaleIfError": &s.UserStaleIfError, "OpaqueTokenMaxAge": &s.OpaqueTokenMaxAge,
 	}[name]
 	if into != nil {
 		*into = value.(string)
@@ -77,7 +77,7 @@ func TestSettingsThatWork(t *testing.T) {
 		{"JWTKey", " \n"},
 		{"AcceptsToken", []string{}},
 		{"UserMaxAge", "0s"},
-		{"BudgetShare", 2.0},
+		{"RateLimitShare", 2.0},
 		{"AuthorizedParties", []string{"capacitor://localhost", "https://*.preview.example.com"}},
 	} {
 		s := production()

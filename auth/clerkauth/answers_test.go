@@ -21,7 +21,7 @@ func answering(t *testing.T, clerk http.HandlerFunc) *clerkauth.Authenticator {
 	server := httptest.NewServer(clerk)
 	t.Cleanup(server.Close)
 	authenticator, err := clerkauth.New(clerkauth.Options{
-		SecretKey: "sk_test_x", APIURL: server.URL, AcceptsToken: everyType, BudgetShare: 1000,
+		SecretKey: "sk_test_x", APIURL: server.URL, AcceptsToken: everyType, RateLimitShare: 1000,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -14,9 +14,9 @@ import (
 //	members := organizationmembership.Client{Backend: authenticator.Backend()}
 //
 // Each call has a deadline of 2.5 seconds. Calls are made within the budget
-// ([Options].BudgetShare), and sign-ins come first: a call that would take what
+// ([Options].RateLimitShare), and sign-ins come first: a call that would take what
 // they may need is not made, and its error is an [*Error] with
-// [ReasonBudgetExhausted]. Where calls have to wait, those for different tenants
+// [ReasonRateLimitShare]. Where calls have to wait, those for different tenants
 // take turns. The tenant is the active organization of the caller in the context,
 // or the caller ([NewContext]). While Clerk as a whole is failing, no call is
 // made. A call that fails keeps only calls for the same thing waiting, and a 429

@@ -19,7 +19,7 @@ const (
 	productionLimit  = 1000 // sk_live_…
 	developmentLimit = 100  // sk_test_…
 
-	defaultBudgetShare = 0.8 // leaves room for other programs with the same key
+	defaultRateLimitShare = 0.8 // leaves room for other programs with the same key
 
 	// maxTokenWait is how long a call waits for its token, and maxWaiting how
 	// many wait at a time for one tenant: a handful of calls in a row, as an
@@ -31,7 +31,7 @@ const (
 	maxTenants = 1000
 
 	// defaultUnknownPerSecond is how many secrets that Clerk never knew are
-	// verified in a second, for a whole BudgetShare: 5 with the default share.
+	// verified in a second, for a whole RateLimitShare: 5 with the default share.
 	// Clerk bills each ($0.00001): a flood that never ends costs $4 a day.
 	defaultUnknownPerSecond = 6.25
 	// minUnknownBurst is how many are verified at once after a quiet time.
@@ -112,13 +112,13 @@ func budgetCalls(o Options) float64 {
 	if strings.HasPrefix(o.SecretKey, "sk_live_") {
 		limit = productionLimit
 	}
-	return o.BudgetShare * float64(limit)
+	return o.RateLimitShare * float64(limit)
 }
 
-// CallBudget is how many calls to Clerk one process makes in ten seconds at most.
-func (o Options) CallBudget() int {
-	if o.BudgetShare == 0 {
-		o.BudgetShare = defaultBudgetShare
+// CallLimit is how many calls to Clerk one process makes in ten seconds at most.
+func (o Options) CallLimit() int {
+	if o.RateLimitShare == 0 {
+		o.RateLimitShare = defaultRateLimitShare
 	}
 	return int(budgetCalls(o))
 }
@@ -137,7 +137,7 @@ func (b *budget) take(c class) bool {
 	taken := b.takeLocked(c)
 	b.mu.Unlock()
 	if !taken {
-		b.counts.add(CountBudget, string(c), 1)
+		b.counts.add(CountRateLimit, string(c), 1)
 	}
 	return taken
 }
@@ -162,7 +162,7 @@ func (b *budget) takeSoon(ctx context.Context, c class, tenant string) bool {
 		taken = b.waitFor(ctx, where, tenant, turn, wait)
 	}
 	if !taken {
-		b.counts.add(CountBudget, string(c), 1)
+		b.counts.add(CountRateLimit, string(c), 1)
 	}
 	return taken
 }
@@ -281,4 +281,4 @@ func (b *budget) pauseRefreshes(retryAfter time.Duration) {
 }
 
 // errBudget: the call was not made, so that Clerk's rate limit is not reached.
-var errBudget = &Error{Kind: Unavailable, Reason: ReasonBudgetExhausted}
+var errBudget = &Error{Kind: Unavailable, Reason: ReasonRateLimitShare}

@@ -16,7 +16,7 @@ type testClock struct{ now time.Time }
 func (c *testClock) Now() time.Time { return c.now }
 
 func newTestBudget(c *testClock, key string, share float64) *budget {
-	return newBudget(Options{SecretKey: key, BudgetShare: share, Now: c.Now})
+	return newBudget(Options{SecretKey: key, RateLimitShare: share, Now: c.Now})
 }
 
 // TestBudgetStaysBelowTheLimit: whatever the demand, no ten seconds see more
@@ -103,7 +103,7 @@ func TestBudgetClasses(t *testing.T) {
 // TestCallInARowWaitsForItsToken: a handful of calls find the bucket empty, and
 // get their tokens as they come in.
 func TestCallInARowWaitsForItsToken(t *testing.T) {
-	b := newBudget(Options{SecretKey: "sk_test_x", BudgetShare: 0.8, Now: time.Now})
+	b := newBudget(Options{SecretKey: "sk_test_x", RateLimitShare: 0.8, Now: time.Now})
 	for i := range 4 {
 		if !b.takeSoon(t.Context(), classOther, "org_1") {
 			t.Errorf("call %d was not made", i)
@@ -131,7 +131,7 @@ func TestTenantsTakeTurns(t *testing.T) {
 }
 
 func testTurns(t *testing.T, key string, greedy int) {
-	b := newBudget(Options{SecretKey: key, BudgetShare: 0.8, Now: time.Now})
+	b := newBudget(Options{SecretKey: key, RateLimitShare: 0.8, Now: time.Now})
 	ctx, stop := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	for tenant := range greedy {
@@ -191,7 +191,7 @@ func TestManyTenantsAreBounded(t *testing.T) {
 // TestUnknownSecretsHaveARate: whatever the demand and however idle the budget.
 func TestUnknownSecretsHaveARate(t *testing.T) {
 	clock := &testClock{now: time.Unix(1e9, 0)}
-	b := newBudget(Options{SecretKey: "sk_live_x", BudgetShare: 0.8, UnknownTokensPerSecond: 5, Now: clock.Now})
+	b := newBudget(Options{SecretKey: "sk_live_x", RateLimitShare: 0.8, UnknownTokensPerSecond: 5, Now: clock.Now})
 	taken := 0
 	for range 60_000 {
 		clock.now = clock.now.Add(time.Millisecond)

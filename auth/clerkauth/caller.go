@@ -16,7 +16,7 @@ const (
 	// SessionToken belongs to a user who signed in.
 	SessionToken TokenType = "session_token"
 	// APIKey was created by a user, for themselves or for an organization, and
-	// may be used until it is revoked. Clerk verifies it ([Options].MachineMaxAge).
+	// may be used until it is revoked. Clerk verifies it ([Options].OpaqueTokenMaxAge).
 	APIKey TokenType = "api_key"
 	// M2MToken belongs to a machine, that is a service. The instance's secret key
 	// verifies the tokens of all its machines for whatever machines they are

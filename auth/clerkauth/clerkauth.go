@@ -73,23 +73,23 @@ type Options struct {
 	// minutes. With none, a request waits for Clerk once UserMaxAge has passed.
 	UserStaleIfError time.Duration
 
-	// MachineMaxAge is for how long Clerk's answer about an API key or an opaque
+	// OpaqueTokenMaxAge is for how long Clerk's answer about an API key or an opaque
 	// token is used: a revoked one is refused after that at the latest. The
 	// default is 1 minute. Clerk bills each verification, and one in use is
 	// verified again after three quarters of the time. With none, each request
 	// with such a token waits for Clerk.
-	MachineMaxAge time.Duration
+	OpaqueTokenMaxAge time.Duration
 
-	// BudgetShare is the share of Clerk's published rate limit that this process
+	// RateLimitShare is the share of Clerk's published rate limit that this process
 	// may use: 1,000 calls in 10 seconds with a key sk_live_…, 100 with any
 	// other. The default is 0.8. Instances that run at the same time divide it:
 	// ten of them take 0.08 each. If Clerk has raised your limit, it may be more
 	// than 1.
-	BudgetShare float64
+	RateLimitShare float64
 
 	// UnknownTokensPerSecond is how many opaque tokens of which Clerk has not told
 	// yet are verified in a second. Anybody can make up such tokens, and Clerk
-	// bills each verification. The default is 5 for the default BudgetShare, and in
+	// bills each verification. The default is 5 for the default RateLimitShare, and in
 	// proportion for another. Who waits while there are more is a token that is new
 	// to this process: after a restart, all are.
 	UnknownTokensPerSecond float64

@@ -79,7 +79,7 @@ func newFixture(t testing.TB, configure ...func(*clerkauth.Options)) *fixture {
 		APIURL:            clerk.URL(),
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
 		Now:               f.clock.Now,
-		BudgetShare:       1000, // the clock stands still: what is spent does not come back
+		RateLimitShare:    1000, // the clock stands still: what is spent does not come back
 	}
 	for _, set := range configure {
 		set(&options)
@@ -296,9 +296,9 @@ func TestOptions(t *testing.T) {
 		{"a JWT key that is no PEM", func(o *clerkauth.Options) { o.JWTKey = "MIIB" }, "JWTKey"},
 		{"a party in capital letters", func(o *clerkauth.Options) { o.AuthorizedParties = []string{"https://App.example.com"} }, `write "https://app.example.com"`},
 		{"an issuer with a slash", func(o *clerkauth.Options) { o.Issuer = "https://clerk.example.com/" }, `write "https://clerk.example.com"`},
-		{"a share that is negative", func(o *clerkauth.Options) { o.BudgetShare = -1 }, "BudgetShare"},
-		{"a share that is no number", func(o *clerkauth.Options) { o.BudgetShare = math.NaN() }, "BudgetShare"},
-		{"a share of less than 2 calls", func(o *clerkauth.Options) { o.BudgetShare = 0.01 }, "BudgetShare"},
+		{"a share that is negative", func(o *clerkauth.Options) { o.RateLimitShare = -1 }, "RateLimitShare"},
+		{"a share that is no number", func(o *clerkauth.Options) { o.RateLimitShare = math.NaN() }, "RateLimitShare"},
+		{"a share of less than 2 calls", func(o *clerkauth.Options) { o.RateLimitShare = 0.01 }, "RateLimitShare"},
 		{"keys for longer than 5 minutes", func(o *clerkauth.Options) { o.KeysMaxAge = time.Hour }, "KeysMaxAge"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

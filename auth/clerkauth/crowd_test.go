@@ -176,7 +176,7 @@ func TestOneUsersTroubleIsTheirOwn(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			clock := newClock()
-			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.BudgetShare = clock.Now, 100 })
+			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.RateLimitShare = clock.Now, 100 })
 			tokens := c.tokens(t, 160)
 			if c.arrive(t, tokens[:1]) != 0 {
 				t.Fatal("refused before the fault")
@@ -245,7 +245,7 @@ func TestOddRecordsInABatch(t *testing.T) {
 	for _, odd := range []int{1, 3} {
 		t.Run(fmt.Sprint(odd), func(t *testing.T) {
 			clock := newClock()
-			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.BudgetShare = clock.Now, 100 })
+			c := newCrowd(t, func(o *clerkauth.Options) { o.Now, o.RateLimitShare = clock.Now, 100 })
 			tokens := c.tokens(t, 400)
 			if c.arrive(t, tokens[:1]) != 0 {
 				t.Fatal("refused before the fault")
@@ -376,7 +376,7 @@ func TestOtherCallsCostNoSignIn(t *testing.T) {
 			switch {
 			case err == nil:
 				served.Add(1)
-			case clerkauth.AsError(err).Reason == clerkauth.ReasonBudgetExhausted:
+			case clerkauth.AsError(err).Reason == clerkauth.ReasonRateLimitShare:
 				limited.Add(1)
 			default:
 				t.Error(err)

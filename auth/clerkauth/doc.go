@@ -46,6 +46,6 @@
 //
 // All calls to Clerk's Backend API share one connection, a budget below Clerk's
 // rate limit, and a back-off. [Authenticator.Backend] lends it to the clients of
-// Clerk's SDK. [Authenticator.StoreUser], [Authenticator.RefuseUser] and
-// [Authenticator.RefuseSession] pass on what Clerk's webhooks report.
+// Clerk's SDK. [Authenticator.StoreUser], [Authenticator.RevokeUser] and
+// [Authenticator.RevokeSession] pass on what Clerk's webhooks report.
 package clerkauth

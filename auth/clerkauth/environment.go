@@ -80,14 +80,14 @@ func (o *Options) complete() (err error) {
 	if err := setting.Issuer(o.Issuer); err != nil {
 		return optionError("Issuer", fmt.Errorf("%s %w", setting.Shown(o.Issuer), err))
 	}
-	if o.BudgetShare == 0 {
-		o.BudgetShare = defaultBudgetShare
+	if o.RateLimitShare == 0 {
+		o.RateLimitShare = defaultRateLimitShare
 	}
 	if err := checkBudget(*o); err != nil {
-		return optionError("BudgetShare", err)
+		return optionError("RateLimitShare", err)
 	}
 	if o.UnknownTokensPerSecond == 0 {
-		o.UnknownTokensPerSecond = defaultUnknownPerSecond * o.BudgetShare
+		o.UnknownTokensPerSecond = defaultUnknownPerSecond * o.RateLimitShare
 	}
 	if !(o.UnknownTokensPerSecond > 0 && o.UnknownTokensPerSecond <= 1e8) {
 		return optionError("UnknownTokensPerSecond", errors.New("is not between 0 and 100 million"))
@@ -112,7 +112,7 @@ func (o *Options) completeDurations() error {
 		{"KeysStaleIfError", &o.KeysStaleIfError, time.Hour, maxDuration},
 		{"UserMaxAge", &o.UserMaxAge, time.Minute, maxDuration},
 		{"UserStaleIfError", &o.UserStaleIfError, 15 * time.Minute, maxDuration},
-		{"MachineMaxAge", &o.MachineMaxAge, defaultMachineMaxAge, maxDuration},
+		{"OpaqueTokenMaxAge", &o.OpaqueTokenMaxAge, defaultOpaqueTokenMaxAge, maxDuration},
 	} {
 		if *d.value == 0 {
 			*d.value = d.fallback

@@ -58,7 +58,7 @@ const (
 	ReasonSecretKeyRefused Reason = "secret_key_refused"     // 401 or 403 for our own secret key
 	ReasonRequestRefused   Reason = "request_refused"        // another 4xx: for keys most likely a wrong API URL, for a user their record
 	ReasonInvalidRequest   Reason = "invalid_request"        // a setting makes every request to Clerk impossible
-	ReasonBudgetExhausted  Reason = "budget_exhausted"       // not asked, to stay below Clerk's rate limit
+	ReasonRateLimitShare   Reason = "rate_limit_share"       // not asked, to stay below Clerk's rate limit
 	ReasonPanic            Reason = "panic"                  // a fault of this program, or of the Options' HTTPClient
 	ReasonUnknownError     Reason = "unknown_error"          // not an error of this package: see AsError
 	ReasonCanceled         Reason = "canceled"

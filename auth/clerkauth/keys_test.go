@@ -274,7 +274,7 @@ func TestTwoInstancesShareNoKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer foreign.Close()
-	options := clerkauth.Options{SecretKey: foreign.SecretKey(), APIURL: foreign.URL(), Now: other.clock.Now, BudgetShare: 1000}
+	options := clerkauth.Options{SecretKey: foreign.SecretKey(), APIURL: foreign.URL(), Now: other.clock.Now, RateLimitShare: 1000}
 	authenticator, err := clerkauth.New(options)
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 func TestMadeUpSecretsComeLast(t *testing.T) {
 	for _, key := range []string{"sk_test_x", "sk_live_x"} {
 		now := time.Now()
-		b := newBudget(Options{SecretKey: key, BudgetShare: defaultBudgetShare, UnknownTokensPerSecond: 100, Now: func() time.Time { return now }})
+		b := newBudget(Options{SecretKey: key, RateLimitShare: defaultRateLimitShare, UnknownTokensPerSecond: 100, Now: func() time.Time { return now }})
 		taken := 0
 		for b.take(classUnknown) {
 			taken++

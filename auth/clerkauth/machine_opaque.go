@@ -16,11 +16,11 @@ const (
 	minSecretBytes = 20 // less is guessed, and Clerk's are longer
 	maxSecretBytes = 512
 
-	// defaultMachineMaxAge makes a revocation count as soon as that of a session
+	// defaultOpaqueTokenMaxAge makes a revocation count as soon as that of a session
 	// token, which lives for a minute. Clerk bills each verification
 	// ($0.00001): a secret in constant use costs one each 45 s, some 60,000 a
 	// month and process, of which Clerk gives away 100,000.
-	defaultMachineMaxAge = time.Minute
+	defaultOpaqueTokenMaxAge = time.Minute
 
 	// renewAhead: an answer in use is renewed in the last quarter of its time.
 	renewAhead = 4
@@ -73,17 +73,17 @@ func newMachines(b *Backend, o Options) *machines {
 		if e.Value == ReasonUnknownSecret {
 			return keepUnknown
 		}
-		return max(o.MachineMaxAge, keepUnknown)
+		return max(o.OpaqueTokenMaxAge, keepUnknown)
 	}
 	return &machines{
 		verify:  b.verifySecret,
 		now:     o.Now,
-		maxAge:  o.MachineMaxAge,
+		maxAge:  o.OpaqueTokenMaxAge,
 		flights: map[secretHash]*flight[*machineRecord]{},
 		known: newCache(o.Now, otter.Options[secretHash, *machineRecord]{
 			MaximumWeight:    maxKnownBytes,
 			Weigher:          func(_ secretHash, r *machineRecord) uint32 { return uint32(r.size()) },
-			ExpiryCalculator: otter.ExpiryWriting[secretHash, *machineRecord](max(o.MachineMaxAge, keepKnown)),
+			ExpiryCalculator: otter.ExpiryWriting[secretHash, *machineRecord](max(o.OpaqueTokenMaxAge, keepKnown)),
 		}),
 		refused: newCache(o.Now, otter.Options[secretHash, Reason]{
 			MaximumSize:      maxRefusedSecrets,

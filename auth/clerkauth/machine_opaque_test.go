@@ -127,7 +127,7 @@ func TestSecretsWhileClerkIsDown(t *testing.T) {
 }
 
 func TestNoMachineMaxAgeAsksEachTime(t *testing.T) {
-	f := newFixture(t, acceptEvery, func(o *clerkauth.Options) { o.MachineMaxAge = -1 })
+	f := newFixture(t, acceptEvery, func(o *clerkauth.Options) { o.OpaqueTokenMaxAge = -1 })
 	key := f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Subject: "org_analytical"})
 	for range 3 {
 		if _, err := f.authenticator.Authenticate(t.Context(), key.Token); err != nil {
@@ -176,7 +176,7 @@ func TestVerificationThatClerkRefuses(t *testing.T) {
 // the budget is gone.
 func TestFloodOfMadeUpSecrets(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(o *clerkauth.Options) { o.AcceptsToken, o.BudgetShare = everyType, 0.8 })
+	f := newFixture(t, func(o *clerkauth.Options) { o.AcceptsToken, o.RateLimitShare = everyType, 0.8 })
 	known := f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Subject: "org_analytical"}).Token
 	if _, err := f.authenticator.Authenticate(t.Context(), known); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestFloodOfMadeUpSecrets(t *testing.T) {
 			switch e := clerkauth.AsError(err); {
 			case e.Reason == clerkauth.ReasonUnknownSecret:
 				refused.Add(1)
-			case e.Reason == clerkauth.ReasonBudgetExhausted:
+			case e.Reason == clerkauth.ReasonRateLimitShare:
 				unavailable.Add(1)
 			default:
 				t.Errorf("a made up secret: %v", err)

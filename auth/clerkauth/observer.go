@@ -41,11 +41,11 @@ const (
 	// maximum age, by "user" or "keys".
 	CountStale Counter = "stale"
 
-	// CountBudget counts calls that were not made because the share of Clerk's
+	// CountRateLimit counts calls that were not made because the share of Clerk's
 	// rate limit was used up, by "sign_in", "refresh", "machine",
 	// "unknown_secret", "background" or "other". A refresh is tried again later; the others
 	// were answered with an error.
-	CountBudget Counter = "budget_refusals"
+	CountRateLimit Counter = "rate_limit_refusals"
 )
 
 // counts is an Observer that may be absent.

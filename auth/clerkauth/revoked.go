@@ -9,7 +9,7 @@ import (
 )
 
 // Reasons of the kind Unauthenticated that follow from what the application
-// reported by StoreUser, RefuseUser and RefuseSession.
+// reported by StoreUser, RevokeUser and RevokeSession.
 const (
 	ReasonUserRevoked    Reason = "user_revoked"
 	ReasonSessionRevoked Reason = "session_revoked"
@@ -160,11 +160,11 @@ func (a *Authenticator) StoreUser(u UserRecord) {
 	a.report(u.ID, record)
 }
 
-// RefuseUser refuses a user who was deleted at the given time, by Clerk's
+// RevokeUser refuses a user who was deleted at the given time, by Clerk's
 // clock, from the next request on, however good their tokens are. The refusal is
 // remembered for a day and holds for tokens that were issued until two minutes
 // after that time. Of more than 100,000 refusals the oldest are forgotten.
-func (a *Authenticator) RefuseUser(userID string, at time.Time) {
+func (a *Authenticator) RevokeUser(userID string, at time.Time) {
 	if isUserID(userID) {
 		a.report(userID, userRecord{refusal: ReasonUserDeleted, updatedAt: at})
 	}
@@ -182,9 +182,9 @@ func (a *Authenticator) report(userID string, record userRecord) {
 	a.users.put(userID, record)
 }
 
-// RefuseSession refuses a session that was ended, removed or revoked at the
-// given time: what [Authenticator.RefuseUser] does, for one sign-in of a user,
+// RevokeSession refuses a session that was ended, removed or revoked at the
+// given time: what [Authenticator.RevokeUser] does, for one sign-in of a user,
 // and for each of its tokens.
-func (a *Authenticator) RefuseSession(sessionID string, at time.Time) {
+func (a *Authenticator) RevokeSession(sessionID string, at time.Time) {
 	a.refusals.set(sessionID, true, at)
 }

@@ -46,9 +46,9 @@ func TestRefusedUsersAndSessions(t *testing.T) {
 		f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_ada", PrimaryEmail: "ada@example.com", Banned: banned, UpdatedAt: at})
 	}
 
-	f.authenticator.RefuseUser("user_grace", now)
-	f.authenticator.RefuseSession("sess_other", now)
-	f.authenticator.RefuseUser("", now)
+	f.authenticator.RevokeUser("user_grace", now)
+	f.authenticator.RevokeSession("sess_other", now)
+	f.authenticator.RevokeUser("", now)
 	f.wantAll(t, tokens, "")
 
 	store(true, now)
@@ -62,7 +62,7 @@ func TestRefusedUsersAndSessions(t *testing.T) {
 	store(true, now.Add(-time.Second)) // older
 	f.wantAll(t, tokens, "")
 
-	f.authenticator.RefuseSession(caller.SessionID, now.Add(time.Hour)) // by a clock that is wrong
+	f.authenticator.RevokeSession(caller.SessionID, now.Add(time.Hour)) // by a clock that is wrong
 	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
 	f.clock.Advance(time.Minute)
 	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
@@ -72,9 +72,9 @@ func TestRefusedUsersAndSessions(t *testing.T) {
 	tokens = map[string]string{"a token of another session": f.token(t, "user_ada", fakeclerk.Claim("sid", "sess_another"))}
 	f.wantAll(t, tokens, "")
 
-	f.authenticator.RefuseUser("user_ada", f.clock.Now().Add(-3*time.Minute)) // the tokens show that the user is back
+	f.authenticator.RevokeUser("user_ada", f.clock.Now().Add(-3*time.Minute)) // the tokens show that the user is back
 	f.wantAll(t, tokens, "")
-	f.authenticator.RefuseUser("user_ada", f.clock.Now())
+	f.authenticator.RevokeUser("user_ada", f.clock.Now())
 	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserDeleted)
 	store(false, f.clock.Now().Add(-time.Millisecond)) // an event that was late
 	f.wantAll(t, tokens, clerkauth.ReasonUserRevoked, clerkauth.ReasonUserDeleted)
@@ -97,18 +97,18 @@ func TestRefusalLastsAsLongAsTheToken(t *testing.T) {
 	}
 	ofUser := map[string]string{"of another session, with email claim": lasting(email, fakeclerk.Claim("sid", "sess_another"))}
 
-	f.authenticator.RefuseSession(caller.SessionID, f.clock.Now())
+	f.authenticator.RevokeSession(caller.SessionID, f.clock.Now())
 	f.wantAll(t, ofUser, "")
-	f.authenticator.RefuseUser("user_grace", f.clock.Now())
+	f.authenticator.RevokeUser("user_grace", f.clock.Now())
 	for i := range 90_000 { // others sign out
-		f.authenticator.RefuseSession(fmt.Sprintf("sess_%d", i), f.clock.Now())
+		f.authenticator.RevokeSession(fmt.Sprintf("sess_%d", i), f.clock.Now())
 	}
 	for range 11 {
 		f.clock.Advance(time.Hour)
 		f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
 	}
 	f.wantAll(t, ofUser, "")
-	f.authenticator.RefuseUser("user_ada", f.clock.Now().Add(-10*time.Minute)) // an event that was late
+	f.authenticator.RevokeUser("user_ada", f.clock.Now().Add(-10*time.Minute)) // an event that was late
 	f.wantAll(t, ofUser, clerkauth.ReasonUserRevoked)
 	f.clock.Advance(time.Hour + time.Minute)
 	f.wantAll(t, ofUser, clerkauth.ReasonExpired)
@@ -122,8 +122,8 @@ func TestRefusalsAreBounded(t *testing.T) {
 	tokens := map[string]string{}
 	session := func(i int) string { return fmt.Sprintf("sess_%d", i) }
 	for i := range 150_000 {
-		f.authenticator.RefuseSession("sess_again", f.clock.Now())
-		f.authenticator.RefuseSession(session(i), f.clock.Now())
+		f.authenticator.RevokeSession("sess_again", f.clock.Now())
+		f.authenticator.RevokeSession(session(i), f.clock.Now())
 		f.clock.Advance(time.Microsecond)
 	}
 	for _, i := range []int{149_999, 120_000, 100_001} {
@@ -155,7 +155,7 @@ func TestBanOfALastingTokenWithEmailClaim(t *testing.T) {
 func TestAdmissionsPushNoRefusalOut(t *testing.T) {
 	f := newFixture(t)
 	token := f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"))
-	f.authenticator.RefuseUser("user_ada", f.clock.Now())
+	f.authenticator.RevokeUser("user_ada", f.clock.Now())
 	for i := range 150_000 {
 		f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_%d", i), UpdatedAt: f.clock.Now()})
 	}
@@ -235,7 +235,7 @@ func BenchmarkAuthenticateWhileRefusing(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			f := newFixture(b)
 			if refuse {
-				f.authenticator.RefuseUser("user_grace", f.clock.Now())
+				f.authenticator.RevokeUser("user_grace", f.clock.Now())
 			}
 			token := f.token(b, "user_ada")
 			b.ReportAllocs()

@@ -118,7 +118,7 @@ func (l *loader) withdraw(batch []*load) {
 func (l *loader) endOverdue() {
 	overdue := time.Now().Add(-maxQueueTime)
 	for len(l.signIns) > 0 && l.signIns[0].queuedAt.Before(overdue) && l.signIns[0].asking.Load() <= 0 {
-		l.counts.add(CountBudget, string(classSignIn), 1)
+		l.counts.add(CountRateLimit, string(classSignIn), 1)
 		l.end(take(&l.signIns, 1)[0], userRecord{}, errNoAnswer)
 	}
 }

@@ -58,7 +58,7 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 		APIURL:            s.apiURL,
 		Issuer:            s.issuer,
 		AuthorizedParties: s.parties,
-		AcceptsToken:      access.Everyone,
+		AcceptsToken:      access.AllTokenTypes,
 		Observer:          &counters,
 	}
 	authenticator, err := clerkauth.New(options)

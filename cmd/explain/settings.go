@@ -188,7 +188,7 @@ func (s *settings) readConfig(root, environment string) error {
 	o := &s.options
 	o.AuthorizedParties, o.AllowMissingAuthorizedParty = config.AuthorizedParties, config.AllowMissingAuthorizedParty
 	o.Issuer, o.JWTKey = config.Issuer, config.JWTKey
-	o.AcceptsToken = access.Everyone
+	o.AcceptsToken = access.AllTokenTypes
 	if config.AcceptsToken != nil {
 		o.AcceptsToken = nil
 		for _, name := range config.AcceptsToken {

@@ -45,7 +45,7 @@ func Handler(o Options) (http.Handler, error) {
 		return nil, organization.Remove(r.Context(), c, r.PathValue("userID"))
 	})
 	whoami := func(_ request, c caller) (any, error) { return identity.Of(c, o.Log) }
-	s.serve("GET /whoami", identity.ForEveryone, nil, whoami)
+	s.serve("GET /whoami", identity.ForUsersAndAPIKeys, nil, whoami)
 	s.serve("GET /whoami/machine", identity.ForMachines, nil, whoami)
 	s.serveAccount(o.Account) // account:
 

@@ -75,13 +75,13 @@ func Cases() []Case {
 	for _, value := range []string{"session", "Session_Token", "api-key", "", "*", "session_token,api_key", "jwt", "all", " session_token", "m2m"} {
 		cases = append(cases, Case{"AcceptsToken", []string{value}, "AcceptsToken"})
 	}
-	for _, setting := range []string{"KeysMaxAge", "KeysStaleIfError", "UserMaxAge", "UserStaleIfError", "MachineMaxAge"} {
+	for _, setting := range []string{"KeysMaxAge", "KeysStaleIfError", "UserMaxAge", "UserStaleIfError", "OpaqueTokenMaxAge"} {
 		for _, value := range []string{"", "5", "5 m", "1d", "-1m", "five", `"5m"`, "5m\n", "PT5M", "100000h", "9999999999h"} {
 			cases = append(cases, Case{setting, value, setting})
 		}
 	}
 	for _, value := range []float64{0, -1, 0.0001, 1e-9, 1e9, -0.8, 1e300, 0.001, -1e-9, 12345678} {
-		cases = append(cases, Case{"BudgetShare", value, "BudgetShare"})
+		cases = append(cases, Case{"RateLimitShare", value, "RateLimitShare"})
 	}
 	for _, value := range []float64{-1, -0.1, -5, -1e9, 2e8, 1e9, 1e12, 1e300, -1e300, 123456789} {
 		cases = append(cases, Case{"UnknownTokensPerSecond", value, "UnknownTokensPerSecond"})

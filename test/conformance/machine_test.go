@@ -65,7 +65,7 @@ func TestMachineDecision(t *testing.T) {
 			})
 			authenticator, err := clerkauth.New(clerkauth.Options{
 				SecretKey: clerk.SecretKey(), APIURL: clerk.URL(), JWTKey: jwtKey, AuthorizedParties: parties,
-				AcceptsToken: setup.accepts, BudgetShare: 1000, Now: func() time.Time { return instant },
+				AcceptsToken: setup.accepts, RateLimitShare: 1000, Now: func() time.Time { return instant },
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -45,7 +45,7 @@ func ourHandler(s settings) (http.Handler, error) {
 		SecretKey:         s.secretKey,
 		APIURL:            s.apiURL,
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
-		BudgetShare:       s.share,
+		RateLimitShare:    s.share,
 		Observer:          s.observer,
 		Now:               s.now,
 	}

@@ -61,7 +61,7 @@ func startStandalone() (func(), error) {
 		APIURL:            standIn.URL(),
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
 		Issuer:            standIn.Issuer(),
-		AcceptsToken:      access.Everyone,
+		AcceptsToken:      access.AllTokenTypes,
 		Now:               c.Now,
 	})
 	if err != nil {

@@ -59,7 +59,7 @@ func (e *environment) alone(im *image, v *verdicts, suite bool) error {
 	}
 	// The suite also expects the one setting that is optional. It asks Clerk more
 	// often than one instance of a fleet may.
-	issuer, err := im.withAuthConfig(map[string]any{"Issuer": e.clerk.Issuer(), "BudgetShare": 0.8})
+	issuer, err := im.withAuthConfig(map[string]any{"Issuer": e.clerk.Issuer(), "RateLimitShare": 0.8})
 	if err != nil {
 		return err
 	}

@@ -156,12 +156,12 @@ func (d Direct) UserUpdated(_ context.Context, user *clerkauth.UserRecord) error
 
 // UserDeleted implements [Target].
 func (d Direct) UserDeleted(_ context.Context, userID string, at time.Time) error {
-	d.Authenticator.RefuseUser(userID, at)
+	d.Authenticator.RevokeUser(userID, at)
 	return nil
 }
 
 // SessionEnded implements [Target].
 func (d Direct) SessionEnded(_ context.Context, sessionID string, at time.Time) error {
-	d.Authenticator.RefuseSession(sessionID, at)
+	d.Authenticator.RevokeSession(sessionID, at)
 	return nil
 }

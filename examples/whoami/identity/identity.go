@@ -8,8 +8,8 @@ import (
 
 // The kinds of token that the endpoints take.
 var (
-	ForEveryone = []clerkauth.TokenType{clerkauth.SessionToken, clerkauth.APIKey}
-	ForMachines = []clerkauth.TokenType{clerkauth.M2MToken, clerkauth.OAuthToken}
+	ForUsersAndAPIKeys = []clerkauth.TokenType{clerkauth.SessionToken, clerkauth.APIKey}
+	ForMachines        = []clerkauth.TokenType{clerkauth.M2MToken, clerkauth.OAuthToken}
 )
 
 // ReadScope is what an API key needs.
