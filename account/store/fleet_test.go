@@ -100,6 +100,27 @@ func TestFollow(t *testing.T) {
 	two.expect(t, second, "user_ada deleted", "user_grace deleted")
 }
 
+// TestFollowRecallsSessions starts an instance hours after sessions ended, whose
+// tokens may live longer.
+func TestFollowRecallsSessions(t *testing.T) {
+	s, _ := newStore(t, nil)
+	execute(t, s, `
+		INSERT INTO events (id, type, user_id, session_id, at, stored_at) VALUES
+			('1', 'session.ended', 'user_ada', 'sess_yesterday', now(), now() - interval '25 hours'),
+			('2', 'session.removed', 'user_ada', 'sess_later', now(), now() - interval '1 hour'),
+			('3', 'session.ended', 'user_ada', 'sess_first', now(), now() - interval '23 hours'),
+			('4', 'user.updated', 'user_ada', NULL, now(), now() - interval '1 hour')`)
+	var target heard
+	f := &follower{store: s, target: &target}
+	target.fail = context.DeadlineExceeded
+	if err := f.poll(t.Context()); err == nil {
+		t.Error("a target that fails is not reported")
+	}
+	target.fail = nil
+	target.expect(t, f, "sess_first ended", "sess_later ended")
+	target.expect(t, f)
+}
+
 // TestFollowMissesNoLateCommit commits transactions in another order than that
 // of their numbers, with one beside them that takes long.
 func TestFollowMissesNoLateCommit(t *testing.T) {
@@ -268,6 +289,7 @@ func TestFollowQueriesUseIndexes(t *testing.T) {
 	if err := f.begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	explain(t, s, "ended sessions", recallStatement, recallSessions, learnSince, maxRecalled)
 	explain(t, s, "the first snapshot", snapshotStatement, "", learnSince)
 	explain(t, s, "a page", followStatement, f.from, f.to, f.transaction, f.seq, followPage)
 }

@@ -12,9 +12,15 @@ import (
 const (
 	// followEvery is how often an instance looks for new events.
 	followEvery = time.Second
-	// learnSince is how far back an instance looks that starts. A session token
-	// lives for a minute, so what happened before that is known from Clerk.
+	// learnSince is how far back an instance looks that starts. Clerk itself tells
+	// it of users who changed before that.
 	learnSince = 5 * time.Minute
+	// recallSessions is how far back it looks for sessions that ended, at most
+	// maxRecalled of them. A token may live longer than the usual minute, and Clerk
+	// is not asked for its session. [clerkauth.Authenticator.RefuseSession]
+	// remembers as much.
+	recallSessions = 24 * time.Hour
+	maxRecalled    = 100_000
 )
 
 // Target is told of users and sessions that changed. Its methods may be called
@@ -60,6 +66,7 @@ type follower struct {
 	store  *Store
 	target Target
 
+	recalled bool   // the sessions that ended before learnSince were told
 	from, to string // snapshots; from is "" at first, to is "" between two rounds
 	// In a round: the last event that was told.
 	transaction string
@@ -79,6 +86,12 @@ type occurrence struct {
 
 // poll tells the target what is new. After an error it begins at the same place.
 func (f *follower) poll(ctx context.Context) error {
+	if !f.recalled {
+		if err := f.recall(ctx); err != nil {
+			return err
+		}
+		f.recalled = true
+	}
 	if f.to == "" {
 		if err := f.begin(ctx); err != nil {
 			return err
@@ -101,6 +114,46 @@ func (f *follower) poll(ctx context.Context) error {
 		}
 	}
 }
+
+// recall tells the target of the sessions that ended before the first round, the
+// oldest first. The two overlap by a minute: the later of them begins later.
+func (f *follower) recall(ctx context.Context) error {
+	ended, err := f.endedSessions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range ended {
+		if err := f.target.SessionEnded(ctx, e.ID, e.At); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type endedSession struct {
+	ID string
+	At time.Time
+}
+
+func (f *follower) endedSessions(ctx context.Context) ([]endedSession, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := f.store.prepare(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := f.store.pool.Query(ctx, recallStatement, recallSessions, learnSince-time.Minute, maxRecalled)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[endedSession])
+}
+
+const recallStatement = `
+	SELECT session_id, at FROM (
+		SELECT session_id, at, stored_at FROM events
+		WHERE session_id IS NOT NULL AND stored_at > now() - $1::interval AND stored_at <= now() - $2::interval
+		ORDER BY stored_at DESC LIMIT $3
+	) AS newest ORDER BY stored_at`
 
 // begin takes the snapshot to which the next round goes. At first, and when the
 // database's transactions are numbered anew, as after it was restored, the round
