@@ -20,9 +20,9 @@ import (
 
 	"encore.app/account/store"
 	"encore.app/auth"
-	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
+	"encore.app/auth/preflight"
 )
 
 var db = sqldb.NewDatabase("account", sqldb.DatabaseConfig{
@@ -60,7 +60,7 @@ func initService() (*Service, error) {
 		_, err = duration("EraseAfter", cfg.EraseAfter())
 	}
 	if err != nil {
-		return nil, access.Refuse(err, auth.Log{})
+		return nil, preflight.ExitIfDeployed(err, auth.Log{})
 	}
 	backend, err := auth.Backend()
 	if err != nil {

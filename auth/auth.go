@@ -11,7 +11,7 @@ import (
 	"encore.dev/beta/auth"
 	"encore.dev/rlog"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -76,7 +76,7 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 	delete(encore.CurrentRequest().Headers, "Authorization")
 
 	data := new(Data)
-	if err := access.Authenticate(ctx, s.authenticator, p.Authorization, &data.Caller, Log{}); err != nil {
+	if err := authz.Authenticate(ctx, s.authenticator, p.Authorization, &data.Caller, Log{}); err != nil {
 		return "", nil, err
 	}
 	return auth.UID(data.Subject), data, nil
@@ -89,11 +89,11 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 func Caller() (*clerkauth.Caller, error) {
 	data, ok := auth.Data().(*Data)
 	if !ok {
-		return nil, access.Unauthenticated()
+		return nil, authz.Unauthenticated()
 	}
 	if data.TokenType != clerkauth.SessionToken {
 		// The package callers has asked the same, in an app that has it.
-		if err := access.AdmitTo(encore.CurrentRequest().API, &data.Caller, Log{}); err != nil {
+		if err := authz.AdmitTo(encore.CurrentRequest().API, &data.Caller, Log{}); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +113,7 @@ func Require(requirements ...clerkauth.Requirement) (*clerkauth.Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := access.Require(caller, Log{}, requirements...); err != nil {
+	if err := authz.Require(caller, Log{}, requirements...); err != nil {
 		return nil, err
 	}
 	return caller, nil
@@ -122,7 +122,7 @@ func Require(requirements ...clerkauth.Requirement) (*clerkauth.Caller, error) {
 // Log is Encore's log, for plain Go packages, of the request being served.
 type Log struct{}
 
-// Info, Warn and Error implement [access.Logger].
+// Info, Warn and Error implement [authz.Logger].
 func (Log) Info(message string, keysAndValues ...any)  { rlog.Info(message, keysAndValues...) }
 func (Log) Warn(message string, keysAndValues ...any)  { rlog.Warn(message, keysAndValues...) }
 func (Log) Error(message string, keysAndValues ...any) { rlog.Error(message, keysAndValues...) }

@@ -4,7 +4,7 @@ import (
 	"encore.dev"
 	"encore.dev/config"
 
-	"encore.app/auth/access"
+	"encore.app/auth/preflight"
 )
 
 // Config is what config.cue sets, which also documents the fields.
@@ -30,8 +30,8 @@ type Config struct {
 
 var cfg = config.Load[*Config]()
 
-func settings(environment encore.EnvironmentMeta) *access.Settings {
-	return &access.Settings{
+func settings(environment encore.EnvironmentMeta) *preflight.Settings {
+	return &preflight.Settings{
 		Environment:       environment,
 		BuiltFor:          cfg.BuiltFor(),
 		SecretKey:         secrets.ClerkSecretKey,

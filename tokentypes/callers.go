@@ -13,7 +13,7 @@ import (
 	"encore.dev/middleware"
 
 	"encore.app/auth"
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -41,7 +41,7 @@ func AdmitPeople(req middleware.Request, next middleware.Next) middleware.Respon
 }
 
 func admit(data *auth.Data, req middleware.Request, next middleware.Next) middleware.Response {
-	if err := access.AdmitTo(req.Data().API, &data.Caller, auth.Log{}); err != nil {
+	if err := authz.AdmitTo(req.Data().API, &data.Caller, auth.Log{}); err != nil {
 		return middleware.Response{Err: err}
 	}
 	return next(req)

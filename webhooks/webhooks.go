@@ -11,9 +11,10 @@ import (
 
 	"encore.app/account" // account:
 	"encore.app/auth"
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
+	"encore.app/auth/preflight"
 	"encore.app/webhooks/clerkevent"
 )
 
@@ -36,14 +37,14 @@ type Service struct {
 // initService is run by Encore when the service starts. An error stops the app.
 func initService() (*Service, error) {
 	signingSecrets := secrets.ClerkWebhookSigningSecret
-	if access.Local {
+	if preflight.Local {
 		if value, ok := setting.Env("CLERK_WEBHOOK_SIGNING_SECRET"); ok {
 			signingSecrets = value
 		}
 	}
-	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, access.LimitLog(auth.Log{}))
+	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, authz.LimitLog(auth.Log{}))
 	if err != nil {
-		return nil, access.Refuse(fmt.Errorf("the secret ClerkWebhookSigningSecret (CLERK_WEBHOOK_SIGNING_SECRET): %w", err), auth.Log{})
+		return nil, preflight.ExitIfDeployed(fmt.Errorf("the secret ClerkWebhookSigningSecret (CLERK_WEBHOOK_SIGNING_SECRET): %w", err), auth.Log{})
 	}
 	return &Service{receiver: receiver}, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/jackc/pgx/v5"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -182,7 +182,7 @@ func (s *Store) answerReconcile(ctx context.Context, err error) error {
 	case ofClerk.Kind == clerkauth.Canceled:
 		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
 	}
-	s.log.Error("the reconciliation stopped: Clerk refuses this backend", "reason", ofClerk.Reason, "hint", access.Hint(ofClerk))
+	s.log.Error("the reconciliation stopped: Clerk refuses this backend", "reason", ofClerk.Reason, "hint", authz.Hint(ofClerk))
 	return &errs.Error{Code: errs.Internal, Message: "internal error"}
 }
 

@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"time"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
 	"encore.app/internal/standalone"
@@ -58,7 +58,7 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 		APIURL:            s.apiURL,
 		Issuer:            s.issuer,
 		AuthorizedParties: s.parties,
-		AcceptsToken:      access.AllTokenTypes,
+		AcceptsToken:      authz.AllTokenTypes,
 		Observer:          &counters,
 	}
 	authenticator, err := clerkauth.New(options)

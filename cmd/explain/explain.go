@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -144,7 +144,7 @@ func refused(out io.Writer, name string, e *clerkauth.Error) {
 	if e.Kind != clerkauth.Unauthenticated {
 		fmt.Fprintf(out, "          %s\n", e)
 	}
-	if hint := access.Hint(e); hint != "" {
+	if hint := authz.Hint(e); hint != "" {
 		fmt.Fprintf(out, "          -> %s\n", hint)
 	} else if advice := meanings[e.Reason]; advice != "" {
 		fmt.Fprintf(out, "          -> %s\n", advice)

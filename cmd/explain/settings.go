@@ -13,7 +13,7 @@ import (
 
 	"encore.dev"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/internal/cueconfig"
 )
@@ -188,7 +188,7 @@ func (s *settings) readConfig(root, environment string) error {
 	o := &s.options
 	o.AuthorizedParties, o.AllowMissingAuthorizedParty = config.AuthorizedParties, config.AllowMissingAuthorizedParty
 	o.Issuer, o.JWTKey = config.Issuer, config.JWTKey
-	o.AcceptsToken = access.AllTokenTypes
+	o.AcceptsToken = authz.AllTokenTypes
 	if config.AcceptsToken != nil {
 		o.AcceptsToken = nil
 		for _, name := range config.AcceptsToken {

@@ -16,7 +16,7 @@ import (
 	cueerrors "cuelang.org/go/cue/errors"
 	"encore.dev"
 
-	"encore.app/auth/access"
+	"encore.app/auth/preflight"
 )
 
 // secret is a secret that somebody wrote into the file, which CUE's errors quote.
@@ -24,7 +24,7 @@ var secret = regexp.MustCompile(`\b(sk|whsec)_[^\s"]+`)
 
 // Evaluate returns the settings that the text of a config.cue has in an
 // environment, and the names of the fields that it sets.
-func Evaluate(text string, environment encore.EnvironmentMeta) (*access.Settings, []string, error) {
+func Evaluate(text string, environment encore.EnvironmentMeta) (*preflight.Settings, []string, error) {
 	meta := fmt.Sprintf("\n#Meta: Environment: {Cloud: %q, Type: %q}\n", environment.Cloud, environment.Type)
 	value := cuecontext.New().CompileString(text+meta, cue.Filename("config.cue"))
 	if err := value.Validate(cue.Concrete(true)); err != nil {
@@ -36,7 +36,7 @@ func Evaluate(text string, environment encore.EnvironmentMeta) (*access.Settings
 		return nil, nil, err
 	}
 	var fields map[string]any
-	settings := &access.Settings{Environment: environment}
+	settings := &preflight.Settings{Environment: environment}
 	if err := errors.Join(json.Unmarshal(encoded, &fields), json.Unmarshal(encoded, settings)); err != nil {
 		return nil, nil, err
 	}

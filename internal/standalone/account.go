@@ -2,21 +2,21 @@ package standalone
 
 import (
 	"encore.app/account/store"
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 )
 
 // serveAccount serves the endpoints of the service account. Without a database
 // (users is nil) they answer what to set.
 func (s *server) serveAccount(users *store.Store) {
-	s.serve("GET /account", access.People, nil, func(r request, c caller) (any, error) { return users.Account(r.Context(), c) })
-	s.serve("PUT /account/settings", access.People, nil, func(r request, c caller) (any, error) {
+	s.serve("GET /account", authz.DefaultTokenTypes, nil, func(r request, c caller) (any, error) { return users.Account(r.Context(), c) })
+	s.serve("PUT /account/settings", authz.DefaultTokenTypes, nil, func(r request, c caller) (any, error) {
 		settings, err := store.ReadSettings(r.Body)
 		if err != nil {
 			return nil, err
 		}
 		return users.SaveSettings(r.Context(), c, settings)
 	})
-	s.serve("GET /organization/members", access.People, store.ToListMembers, func(r request, c caller) (any, error) {
+	s.serve("GET /organization/members", authz.DefaultTokenTypes, store.ToListMembers, func(r request, c caller) (any, error) {
 		q := r.URL.Query().Get
 		return users.Members(r.Context(), c, &store.MembersParams{Limit: q("limit"), Offset: q("offset"), After: q("after"), Q: q("q")})
 	})

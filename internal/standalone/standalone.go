@@ -14,7 +14,7 @@ import (
 	"github.com/rs/cors"
 
 	"encore.app/account/store" // account:
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/examples/organization/members"
 	"encore.app/examples/whoami/identity"
@@ -39,9 +39,9 @@ func Handler(o Options) (http.Handler, error) {
 	}
 	s := &server{Options: o}
 	organization := &members.Client{Backend: o.Authenticator.Backend(), Log: o.Log}
-	s.serve("GET /user/profile", access.People, nil, func(_ request, c caller) (any, error) { return profile.Of(c), nil })
-	s.serve("GET /organization", access.People, nil, func(_ request, c caller) (any, error) { return members.Active(c) })
-	s.serve("DELETE /organization/members/{userID}", access.People, members.ToRemove, func(r request, c caller) (any, error) {
+	s.serve("GET /user/profile", authz.DefaultTokenTypes, nil, func(_ request, c caller) (any, error) { return profile.Of(c), nil })
+	s.serve("GET /organization", authz.DefaultTokenTypes, nil, func(_ request, c caller) (any, error) { return members.Active(c) })
+	s.serve("DELETE /organization/members/{userID}", authz.DefaultTokenTypes, members.ToRemove, func(r request, c caller) (any, error) {
 		return nil, organization.Remove(r.Context(), c, r.PathValue("userID"))
 	})
 	whoami := func(_ request, c caller) (any, error) { return identity.Of(c, o.Log) }
@@ -55,10 +55,10 @@ func Handler(o Options) (http.Handler, error) {
 			event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator}),
 			o.Account.Apply(ctx, event), // account: the database
 		)
-	}, access.LimitLog(o.Log))
+	}, authz.LimitLog(o.Log))
 	s.mux.Handle("POST /webhooks/clerk", webhooks)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		access.WriteError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})
+		authz.WriteError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})
 	})
 	logged := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m := httpsnoop.CaptureMetrics(&s.mux, w, r)
@@ -88,19 +88,19 @@ func (s *server) serve(pattern string, accepted []clerkauth.TokenType, required 
 		var body any
 		caller, err := s.authenticate(r)
 		if err == nil {
-			err = access.Admit(caller, accepted, s.Log)
+			err = authz.Admit(caller, accepted, s.Log)
 		}
 		if err == nil && required != nil {
-			err = access.Require(caller, s.Log, required...)
+			err = authz.Require(caller, s.Log, required...)
 		}
 		if err == nil {
 			body, err = endpoint(r, caller)
 		}
 		if err != nil {
-			access.WriteError(w, err)
+			authz.WriteError(w, err)
 			return
 		}
-		access.WriteBody(w, body)
+		authz.WriteBody(w, body)
 	})
 }
 
@@ -112,7 +112,7 @@ func (s *server) authenticate(r request) (caller, error) {
 		return nil, &errs.Error{Code: errs.Unauthenticated, Message: "missing auth param"}
 	}
 	caller := new(clerkauth.Caller)
-	if err := access.Authenticate(r.Context(), s.Authenticator, authorization, caller, s.Log); err != nil {
+	if err := authz.Authenticate(r.Context(), s.Authenticator, authorization, caller, s.Log); err != nil {
 		return nil, err
 	}
 	return caller, nil

@@ -11,8 +11,8 @@ import (
 
 	"encore.dev"
 
-	"encore.app/auth/access"
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/preflight"
 	"encore.app/internal/cueconfig"
 )
 
@@ -25,7 +25,7 @@ var environments = map[string]encore.EnvironmentMeta{
 }
 
 // evaluate reads auth/config.cue with a text at its end.
-func evaluate(pasted string, environment encore.EnvironmentMeta) (*access.Settings, []string, error) {
+func evaluate(pasted string, environment encore.EnvironmentMeta) (*preflight.Settings, []string, error) {
 	file, err := os.ReadFile(filepath.Join(root, "auth", "config.cue"))
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +41,7 @@ func evaluate(pasted string, environment encore.EnvironmentMeta) (*access.Settin
 	return settings, fields, nil
 }
 
-func start(s *access.Settings) error {
+func start(s *preflight.Settings) error {
 	if s.Environment.Cloud != encore.CloudLocal {
 		if err := s.CheckDeployment(nil); err != nil {
 			return err

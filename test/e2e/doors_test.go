@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/fakeclerk"
 	"encore.app/internal/standalone"
@@ -61,7 +61,7 @@ func startStandalone() (func(), error) {
 		APIURL:            standIn.URL(),
 		AuthorizedParties: []string{fakeclerk.DefaultAuthorizedParty},
 		Issuer:            standIn.Issuer(),
-		AcceptsToken:      access.AllTokenTypes,
+		AcceptsToken:      authz.AllTokenTypes,
 		Now:               c.Now,
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func TestWithoutAccount(t *testing.T) {
 	if os.Getenv("TESTS") != "whole" {
 		return
 	}
-	run(t, root, "go", "test", overlay, "./auth/access", "./examples/organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
+	run(t, root, "go", "test", overlay, "./auth/authz", "./auth/preflight", "./examples/organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
 	compilePage(t, filepath.Join(root, "web"))
 }
 

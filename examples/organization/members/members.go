@@ -11,7 +11,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/clerk/clerk-sdk-go/v2/organizationmembership"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -44,7 +44,7 @@ func Active(caller *clerkauth.Caller) (*Organization, error) {
 // Client removes members. The zero value of Log is not usable.
 type Client struct {
 	Backend clerk.Backend
-	Log     access.Logger
+	Log     authz.Logger
 }
 
 // Remove takes a user out of the caller's active organization. Session tokens
@@ -69,7 +69,7 @@ func (c *Client) answer(err error) error {
 	var refused *clerkauth.APIError
 	switch {
 	case !errors.As(err, &refused):
-		return access.Error(err, c.Log)
+		return authz.Error(err, c.Log)
 	case refused.Code == "organization_minimum_permissions_needed":
 		// Clerk keeps an organization from losing its last administrator. The
 		// code decides: Clerk does not document the status.

@@ -2,7 +2,7 @@
 package identity
 
 import (
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -26,9 +26,9 @@ type Identity struct {
 }
 
 // Of returns the caller's identity. An API key has to have [ReadScope].
-func Of(caller *clerkauth.Caller, log access.Logger) (*Identity, error) {
+func Of(caller *clerkauth.Caller, log authz.Logger) (*Identity, error) {
 	if caller.TokenType == clerkauth.APIKey {
-		if err := access.Require(caller, log, clerkauth.Scope(ReadScope)); err != nil {
+		if err := authz.Require(caller, log, clerkauth.Scope(ReadScope)); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build !encore_local
 
-package access
+package preflight
 
 // Local is false in every build that the Encore CLI does not run itself.
 const Local = false

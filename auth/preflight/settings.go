@@ -1,4 +1,7 @@
-package access
+// Package preflight checks an app before it starts: its settings, the environment
+// that it was built for, and its infrastructure configuration. An error says in
+// one line what to write and where.
+package preflight
 
 import (
 	"errors"
@@ -8,6 +11,7 @@ import (
 
 	"encore.dev"
 
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
 )
@@ -46,7 +50,7 @@ const fakeClerkKey = "sk_test_fakeclerk"
 
 // Options returns the options of the authenticator, or an error that says what
 // to write and where. On a developer's machine the environment's variables win.
-func (s *Settings) Options(log Logger) (clerkauth.Options, error) {
+func (s *Settings) Options(log authz.Logger) (clerkauth.Options, error) {
 	o := clerkauth.Options{
 		SecretKey:         s.SecretKey,
 		JWTKey:            s.JWTKey,
@@ -114,15 +118,15 @@ func (s *Settings) local() bool { return Local && s.Environment.Cloud == encore.
 // Authenticator returns the authenticator of an app. A deployed app that was
 // built or started wrongly ends here, with a line that says what to write and
 // where: see [Settings.CheckDeployment].
-func (s *Settings) Authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
+func (s *Settings) Authenticator(observer clerkauth.Observer, log authz.Logger) (*clerkauth.Authenticator, error) {
 	a, err := s.authenticator(observer, log)
 	if err != nil {
-		return nil, Refuse(err, log)
+		return nil, ExitIfDeployed(err, log)
 	}
 	return a, nil
 }
 
-func (s *Settings) authenticator(observer clerkauth.Observer, log Logger) (*clerkauth.Authenticator, error) {
+func (s *Settings) authenticator(observer clerkauth.Observer, log authz.Logger) (*clerkauth.Authenticator, error) {
 	if !Local {
 		infra, err := ReadInfraConfig()
 		if err != nil {

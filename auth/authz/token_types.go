@@ -1,4 +1,4 @@
-package access
+package authz
 
 import (
 	"slices"
@@ -8,8 +8,8 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// People are the callers that an endpoint takes which declares nothing else.
-var People = []clerkauth.TokenType{clerkauth.SessionToken}
+// DefaultTokenTypes are the callers that an endpoint takes which declares nothing else.
+var DefaultTokenTypes = []clerkauth.TokenType{clerkauth.SessionToken}
 
 // AllTokenTypes lists every token type, for an authenticator whose endpoints say
 // which of them they take.
@@ -19,7 +19,7 @@ var AllTokenTypes = []clerkauth.TokenType{
 
 // Accepted returns the kinds of token that an endpoint takes, by the tags of
 // its annotation: tag:session_token, tag:api_key, tag:m2m_token and
-// tag:oauth_token. Without any of them it takes [People].
+// tag:oauth_token. Without any of them it takes [DefaultTokenTypes].
 func Accepted(tags []string) []clerkauth.TokenType {
 	var accepted []clerkauth.TokenType
 	for _, tag := range tags {
@@ -28,7 +28,7 @@ func Accepted(tags []string) []clerkauth.TokenType {
 		}
 	}
 	if accepted == nil {
-		return People
+		return DefaultTokenTypes
 	}
 	return accepted
 }

@@ -1,6 +1,6 @@
 //go:build encore_local
 
-package access
+package preflight
 
 // Local reports whether the Encore CLI compiled this program to run it on a
 // developer's machine (encore run, test, check). The CLI sets the build tag

@@ -1,11 +1,10 @@
-// Package access has the rules of the service auth in plain Go: how a request
-// is authenticated, what an endpoint may require of its caller, and which error
+// Package authz decides in plain Go who may call an endpoint, and which error
 // and which log line each refusal becomes.
 //
 // The Encore services and the net/http server of internal/standalone are thin
 // layers around it. It uses types of encore.dev, which work everywhere, and
 // calls nothing that needs Encore's runtime.
-package access
+package authz
 
 import (
 	"context"

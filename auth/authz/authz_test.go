@@ -1,4 +1,4 @@
-package access_test
+package authz_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 	"encore.dev/beta/errs"
 
-	"encore.app/auth/access"
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 )
 
@@ -55,7 +55,7 @@ func TestRequire(t *testing.T) {
 		{"no requirement", caller("org:admin", 0), nil, errs.PermissionDenied, "requires the nothing", "null"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			code, message, details := refusal(t, access.Require(test.caller, slog.New(slog.DiscardHandler), test.requirements...))
+			code, message, details := refusal(t, authz.Require(test.caller, slog.New(slog.DiscardHandler), test.requirements...))
 			if code != test.code || message != test.message || details != test.details {
 				t.Errorf("got %v %q %s", code, message, details)
 			}
@@ -77,7 +77,7 @@ func TestError(t *testing.T) {
 		{errors.New("not an error of clerkauth"), errs.Internal, "internal error", "level=ERROR msg=\"a fault in this process\""},
 	} {
 		var log bytes.Buffer
-		code, message, _ := refusal(t, access.Error(test.err, slog.New(slog.NewTextHandler(&log, nil))))
+		code, message, _ := refusal(t, authz.Error(test.err, slog.New(slog.NewTextHandler(&log, nil))))
 		if code != test.code || message != test.message || !strings.Contains(log.String(), test.log) || (test.log == "") != (log.Len() == 0) {
 			t.Errorf("%v: got %v %q, logged %q", test.err, code, message, &log)
 		}

@@ -1,4 +1,4 @@
-package access
+package preflight
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"encore.dev"
 
+	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth/setting"
 )
 
@@ -112,12 +113,12 @@ func (s *Settings) checkProduction() error {
 	return nil
 }
 
-// Refuse is how a service says that the app must not start: it returns the error
+// ExitIfDeployed is how a service says that the app must not start: it returns the error
 // to Encore on a developer's machine, and ends a deployed app with one line and
 // status 1. The error of an initService would end it with status 0 (Encore
 // 1.58), which no supervisor takes for a failure, and would be logged once for
 // each service.
-func Refuse(err error, log Logger) error {
+func ExitIfDeployed(err error, log authz.Logger) error {
 	if !Local {
 		log.Error("not started: " + err.Error())
 		os.Exit(1)
