@@ -11,7 +11,7 @@ import (
 	"encore.dev/config"
 	"encore.dev/et"
 
-	"encore.app/internal/wrongsettings"
+	"encore.app/auth/preflight/wrongsettings"
 )
 
 // Under Encore the same values are refused as in an image.

@@ -2,9 +2,7 @@ package authz
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -105,28 +103,6 @@ func TestHints(t *testing.T) {
 		e := clerkauth.AsError(err)
 		if err == nil || e.Reason != test.reason || !strings.Contains(Hint(e), test.want) {
 			t.Errorf("%s: %v, hint %q; want %q", test.reason, err, Hint(e), test.want)
-		}
-	}
-}
-
-// Every reason is explained.
-func TestReasonsAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"errors.go", "machine.go", "revoked.go"} {
-		source, err := os.ReadFile("../clerkauth/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range strings.Split(string(source), "\n") {
-			if _, reason, ok := strings.Cut(line, " Reason = \""); ok {
-				reason, _, _ = strings.Cut(reason, "\"")
-				if !strings.Contains(string(page), fmt.Sprintf("`%s`", reason)) {
-					t.Errorf("docs/operations.md does not have %s", reason)
-				}
-			}
 		}
 	}
 }

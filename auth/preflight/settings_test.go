@@ -8,7 +8,7 @@ import (
 
 	"encore.dev"
 
-	"encore.app/internal/wrongsettings"
+	"encore.app/auth/preflight/wrongsettings"
 )
 
 // production returns settings with which an app starts on Encore Cloud.

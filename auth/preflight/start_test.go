@@ -39,7 +39,9 @@ func TestStart(t *testing.T) {
 		{name: "refuses an unset secret on Encore Cloud", infra: "none", change: func(s *preflight.Settings) { s.SecretKey = "" }, refused: "encore secret set --type prod"},
 		{name: "refuses no authorized parties", change: func(s *preflight.Settings) { s.AuthorizedParties = nil }, refused: "no AuthorizedParties"},
 		{name: "refuses no authorized parties in development", change: func(s *preflight.Settings) { development(s); s.AuthorizedParties = nil }, refused: "no AuthorizedParties"},
-		{name: "refuses localhost in production", change: func(s *preflight.Settings) { s.AuthorizedParties = append(s.AuthorizedParties, "http://localhost:3001") }, refused: `"http://localhost:3001"`},
+		{name: "refuses localhost in production", change: func(s *preflight.Settings) {
+			s.AuthorizedParties = append(s.AuthorizedParties, "http://localhost:3001")
+		}, refused: `"http://localhost:3001"`},
 		{name: "refuses a name under localhost", change: func(s *preflight.Settings) { s.AuthorizedParties = []string{"https://App.LocalHost."} }, refused: "the user's own machine"},
 		{name: "refuses a loopback address", change: func(s *preflight.Settings) { s.AuthorizedParties = []string{"http://127.1.2.3:3001"} }, refused: "the user's own machine"},
 		{name: "refuses the loopback address of IPv6", change: func(s *preflight.Settings) { s.AuthorizedParties = []string{"http://[::1]:3001"} }, refused: "the user's own machine"},

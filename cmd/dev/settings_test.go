@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/preflight/wrongsettings"
 	"encore.app/internal/standalone"
-	"encore.app/internal/wrongsettings"
 )
 
 // The standalone backend refuses what Encore and the image refuse, as far as a

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"encore.app/internal/wrongsettings"
+	"encore.app/auth/preflight/wrongsettings"
 )
 
 // refusal is a wrong configuration.
