@@ -4,12 +4,10 @@ package webhooks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
-	"encore.app/account" // account:
 	"encore.app/auth"
 	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
@@ -42,7 +40,7 @@ func initService() (*Service, error) {
 			signingSecrets = value
 		}
 	}
-	receiver, err := clerkevent.NewReceiver(signingSecrets, handle, authz.LimitLog(auth.Log{}))
+	receiver, err := clerkevent.NewReceiver(signingSecrets, clerkevent.All(handlers...), authz.LimitLog(auth.Log{}))
 	if err != nil {
 		return nil, preflight.ExitIfDeployed(fmt.Errorf("the secret ClerkWebhookSigningSecret (CLERK_WEBHOOK_SIGNING_SECRET): %w", err), auth.Log{})
 	}
@@ -63,16 +61,14 @@ func (s *Service) Clerk(w http.ResponseWriter, req *http.Request) {
 	s.receiver.ServeHTTP(w, req)
 }
 
-// handle hands an event to every service that wants it. Add your own call here.
+// handlers take every event, in this order. A file of this folder adds the
+// handler of a service, as account.go does.
 //
-// An event may come twice, late and out of order, and a later call may fail
-// after an earlier one succeeded: each call has to be idempotent. An error makes
-// Clerk send the event again, for about a day.
-func handle(ctx context.Context, event *clerkevent.Event) error {
-	return errors.Join(
-		event.Tell(ctx, authService{}),
-		account.Apply(ctx, event), // account: the database
-	)
+// An event may come twice, late and out of order, and a later handler may fail
+// after an earlier one succeeded: each handler has to be idempotent. An error
+// makes Clerk send the event again, for about a day.
+var handlers = []clerkevent.Handler{
+	func(ctx context.Context, event *clerkevent.Event) error { return event.Tell(ctx, authService{}) },
 }
 
 // authService is the service auth as [clerkevent.Event.Tell] calls it.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,7 +12,11 @@ import (
 	"encore.app/internal/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { postgrestest.Main(m) }
+func TestMain(m *testing.M) {
+	alsoPrinted = append(alsoPrinted, "Database ")
+	os.Setenv("DATABASE_URL", "postgres://app@db.invalid/production") // not for this command
+	postgrestest.Main(m)
+}
 
 // TestTheFakeClerkKeepsOffAnothersDatabase starts with a database as it is, and
 // looks at what is left of it.
@@ -27,7 +32,7 @@ func TestTheFakeClerkKeepsOffAnothersDatabase(t *testing.T) {
 		{"its own", users + instance + "INSERT INTO clerk_instance VALUES ('ins_fakeclerk')", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := settings{database: postgrestest.Database(t), instance: "ins_fakeclerk"}
+			s := accountService{database: postgrestest.Database(t)}
 			connection, err := pgx.Connect(t.Context(), s.database)
 			if err != nil {
 				t.Fatal(err)
@@ -36,15 +41,15 @@ func TestTheFakeClerkKeepsOffAnothersDatabase(t *testing.T) {
 			if _, err := connection.Exec(t.Context(), test.tables); err != nil {
 				t.Fatal(err)
 			}
-			description, err := s.checkDatabase(t.Context())
+			description, err := s.checkDatabase(t.Context(), "ins_fakeclerk")
 			if test.refused == "" && (err != nil || !strings.Contains(description, "-database")) {
 				t.Errorf("%q, %v", description, err)
 			}
 			if test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
 				t.Errorf("got %v, want a refusal that says %q", err, test.refused)
 			}
-			s.instance = "" // real Clerk: its reconciliation compares the instances itself
-			if _, err := s.checkDatabase(t.Context()); err != nil {
+			// Real Clerk: its reconciliation compares the instances itself.
+			if _, err := s.checkDatabase(t.Context(), ""); err != nil {
 				t.Errorf("with real Clerk: %v", err)
 			}
 		})
@@ -59,5 +64,12 @@ func TestAWrongDatabaseNamesItsFlag(t *testing.T) {
 		if err := run(t.Context(), arguments, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "-database") || strings.Contains(err.Error(), "swordfish") {
 			t.Errorf("-database %s: %v", database, err)
 		}
+	}
+}
+
+func TestADatabaseIsNotForEncore(t *testing.T) {
+	_, err := parse([]string{"-backend", "encore", "-database", "postgres://127.0.0.1/x"})
+	if err == nil || !strings.Contains(err.Error(), "-database") {
+		t.Errorf("got %v", err)
 	}
 }

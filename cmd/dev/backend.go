@@ -20,7 +20,7 @@ import (
 // backend is the running backend.
 type backend struct {
 	name      string // what describe prints; "" if there is none
-	database  string // account: what describe prints of it
+	added     []addition
 	dashboard string
 	ready     func(context.Context) error // waits until it serves
 	stop      func()
@@ -40,12 +40,15 @@ func startBackend(ctx context.Context, s settings, out io.Writer, logger *slog.L
 	case missing != nil:
 		return startStandalone(ctx, s, "with the Encore CLI, https://encore.dev/docs/install, it runs under encore run", logger)
 	}
-	database, why := prepareEncore(ctx, s, program) // account:
-	if why != nil && s.backend == "auto" {          // account:
-		return startStandalone(ctx, s, "not under encore run: "+why.Error(), logger) // account:
-	} // account:
-	b, err := startEncore(ctx, s, program, out)
-	database.passTo(b) // account:
+	added, why := s.add(func(o service) (addition, error) { return o.encore(ctx, s, program) })
+	if why != nil && s.backend == "auto" {
+		stopAll(added)
+		return startStandalone(ctx, s, "not under encore run: "+why.Error(), logger)
+	}
+	b, err := startEncore(ctx, s, program, added, out)
+	if err != nil {
+		stopAll(added)
+	}
 	return b, err
 }
 
@@ -65,32 +68,42 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 	if err != nil {
 		return nil, err
 	}
-	store, stopAccount, database, err := startAccount(ctx, s, authenticator, logger) // account:
+	added, err := s.add(func(o service) (addition, error) { return o.standalone(ctx, s, authenticator, logger) })
 	if err != nil {
+		stopAll(added)
 		return nil, err
 	}
-	handler, err := standalone.Handler(standalone.Options{
-		Account:       store, // account:
-		Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters,
-	})
+	handler := standalone.Options{Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters}
+	for _, a := range added {
+		handler.Extensions = append(handler.Extensions, a.extension)
+	}
+	b, err := serve(s.api, handler)
 	if err != nil {
-		stopAccount() // account:
+		stopAll(added)
+		return nil, err
+	}
+	stopServer := b.stop
+	b.name, b.added, b.stop = "standalone: "+why, added, func() {
+		stopServer()
+		stopAll(added)
+	}
+	return b, nil
+}
+
+// serve runs the standalone backend at an address.
+func serve(address string, options standalone.Options) (*backend, error) {
+	handler, err := standalone.Handler(options)
+	if err != nil {
 		return nil, fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
 	}
-	listener, err := net.Listen("tcp", s.api)
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		stopAccount() // account:
-		return nil, cannotListen("-api", s.api, err)
+		return nil, cannotListen("-api", address, err)
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	b := &backend{
-		name:     "standalone: " + why,
-		database: database, // account:
-		ready:    func(context.Context) error { return nil },
-		stop: func() {
-			_ = server.Close()
-			stopAccount() // account:
-		},
+		ready:  func(context.Context) error { return nil },
+		stop:   func() { _ = server.Close() },
 		failed: make(chan error, 1),
 	}
 	go func() {

@@ -16,7 +16,7 @@ import (
 
 // startEncore runs the app under the Encore CLI, which passes its environment
 // on to the app.
-func startEncore(ctx context.Context, s settings, program string, out io.Writer) (*backend, error) {
+func startEncore(ctx context.Context, s settings, program string, added []addition, out io.Writer) (*backend, error) {
 	root, err := appRoot()
 	if err != nil {
 		return nil, err
@@ -33,9 +33,9 @@ func startEncore(ctx context.Context, s settings, program string, out io.Writer)
 
 	fmt.Fprintln(out, "encore run compiles the app: the first time this takes a minute or two")
 	arguments := []string{"run", "--browser=never", "--listen=" + host, "--port=" + port}
-	if s.instance != "" { // account:
-		arguments = append(arguments, "--namespace="+namespace(ctx, program, root)) // account:
-	} // account:
+	for _, a := range added {
+		arguments = append(arguments, a.arguments...)
+	}
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Dir = root
 	command.Stdout, command.Stderr = out, out
@@ -56,6 +56,7 @@ func startEncore(ctx context.Context, s settings, program string, out io.Writer)
 	b := &backend{
 		name:      "encore run",
 		dashboard: "http://127.0.0.1:9400",
+		added:     added,
 		failed:    make(chan error, 1),
 	}
 	ended := make(chan struct{})
@@ -69,6 +70,7 @@ func startEncore(ctx context.Context, s settings, program string, out io.Writer)
 	b.stop = func() {
 		_ = command.Cancel()
 		<-ended
+		stopAll(added)
 	}
 	b.ready = func(ctx context.Context) error { return b.awaitAnswer(ctx, "http://"+s.api+"/user/profile") }
 	return b, nil

@@ -44,13 +44,13 @@ type settings struct {
 	api        string
 	clerk      string
 	backend    string
-	database   string // account: -database
 	page       string
 	pageChosen bool // -page was given
 	signingKey string
 	parties    []string
 	issuer     string
 	instance   string // of the fake Clerk; "" with real Clerk
+	services   []service
 
 	secretKey     string // CLERK_SECRET_KEY: use real Clerk, or the server at apiURL
 	apiURL        string // CLERK_API_URL, without /v1
@@ -63,7 +63,9 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&s.api, "api", "127.0.0.1:4000", "address of the backend")
 	flags.StringVar(&s.clerk, "clerk", "127.0.0.1:4100", "address of the fake Clerk")
 	flags.StringVar(&s.backend, "backend", "auto", "auto, encore, standalone or none")
-	flags.StringVar(&s.database, "database", "", "URL of a Postgres database for the standalone backend (default: a temporary one)") // account:
+	for _, newService := range services {
+		s.services = append(s.services, newService(flags))
+	}
 	flags.StringVar(&s.page, "page", "localhost:3001", "address of the page; empty: none")
 	flags.StringVar(&s.signingKey, "signing-key", "", "RSA private key in PEM for the fake Clerk to sign with (default: a new one)")
 	partiesSet, _ := setting.Env("CLERK_AUTHORIZED_PARTIES")
@@ -107,8 +109,11 @@ func (s settings) check() error {
 		return errors.New("CLERK_SECRET_KEY turns the fake Clerk off, and -backend none the backend: nothing is left to run")
 	case s.secretKey != "" && s.signingKey != "":
 		return errors.New("-signing-key is for the fake Clerk, which CLERK_SECRET_KEY turns off")
-	case s.database != "" && (s.backend == "encore" || s.backend == "none"): // account:
-		return errors.New("-database is for the standalone backend: Encore makes a database of its own") // account:
+	}
+	for _, service := range s.services {
+		if err := service.check(s); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -186,9 +191,9 @@ func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fak
 			line("Warning", "other machines can reach -api %s: a development server without TLS, open to pages of every origin", s.api)
 		}
 	}
-	if b.database != "" { // account:
-		line("Database", "%s", b.database) // account:
-	} // account:
+	for _, a := range b.added {
+		line(a.name, "%s", a.note)
+	}
 	if b.dashboard != "" {
 		line("Dashboard", "%s", b.dashboard)
 	}

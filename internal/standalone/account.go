@@ -3,10 +3,18 @@ package standalone
 import (
 	"encore.app/account/store"
 	"encore.app/auth/authz"
+	"encore.app/webhooks/clerkevent"
 )
 
-// serveAccount serves the endpoints of the service account. Without a database
-// (users is nil) they answer what to set.
+// Account adds the service account. Without a database (users is nil) its
+// endpoints answer what to set.
+func Account(users *store.Store) Extension {
+	return func(s *server) clerkevent.Handler {
+		s.serveAccount(users)
+		return users.Apply
+	}
+}
+
 func (s *server) serveAccount(users *store.Store) {
 	s.serve("GET /account", authz.DefaultTokenTypes, nil, func(r request, c caller) (any, error) { return users.Account(r.Context(), c) })
 	s.serve("PUT /account/settings", authz.DefaultTokenTypes, nil, func(r request, c caller) (any, error) {

@@ -5,7 +5,6 @@ package standalone
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/felixge/httpsnoop"
 	"github.com/rs/cors"
 
-	"encore.app/account/store" // account:
 	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
 	"encore.app/examples/organization/members"
@@ -28,8 +26,12 @@ type Options struct {
 	WebhookSigningSecrets string              // as for clerkevent.NewReceiver
 	Log                   *slog.Logger        // a line a request; nil: no log
 	Counters              *clerkauth.Counters // at /debug/counters, for this machine; may be nil
-	Account               *store.Store        // account: nil without a database
+	Extensions            []Extension         // what optional services add
 }
+
+// Extension adds the endpoints of an optional service to a server, and returns
+// the service's handler of events.
+type Extension func(*server) clerkevent.Handler
 
 // Handler returns the server's handler, or an error about the signing secrets.
 // As Encore does locally, it lets pages of every origin call.
@@ -47,15 +49,13 @@ func Handler(o Options) (http.Handler, error) {
 	whoami := func(_ request, c caller) (any, error) { return identity.Of(c, o.Log) }
 	s.serve("GET /whoami", identity.ForUsersAndAPIKeys, nil, whoami)
 	s.serve("GET /whoami/machine", identity.ForMachines, nil, whoami)
-	s.serveAccount(o.Account) // account:
-
-	// What handle of the service webhooks does.
-	webhooks, err := clerkevent.NewReceiver(o.WebhookSigningSecrets, func(ctx context.Context, event *clerkevent.Event) error {
-		return errors.Join(
-			event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator}),
-			o.Account.Apply(ctx, event), // account: the database
-		)
-	}, authz.LimitLog(o.Log))
+	handlers := []clerkevent.Handler{func(ctx context.Context, event *clerkevent.Event) error {
+		return event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator})
+	}}
+	for _, extend := range o.Extensions {
+		handlers = append(handlers, extend(s))
+	}
+	webhooks, err := clerkevent.NewReceiver(o.WebhookSigningSecrets, clerkevent.All(handlers...), authz.LimitLog(o.Log))
 	s.mux.Handle("POST /webhooks/clerk", webhooks)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		authz.WriteError(w, &errs.Error{Code: errs.NotFound, Message: "endpoint not found"})

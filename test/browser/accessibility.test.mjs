@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { settingsAnswered } from './account.mjs'; // account:
 import {
-  control, env, fits, hasNoFault, newUser, open, says, signIn, useBrowser, wordsAreWhole,
+  control, env, fits, hasNoFault, newUser, open, panelsAnswered, says, signIn, useBrowser, wordsAreWhole,
 } from './browser.mjs';
 
 useBrowser();
@@ -20,7 +19,7 @@ for (const colorScheme of ['light', 'dark']) {
 
     await signIn(page);
     await says(page, 'The backend says who you are');
-    await settingsAnswered(page); // account:
+    await panelsAnswered(page);
     await hasNoFault(page, 'signed in');
 
     t.after(() => control('backend/up'));
@@ -41,7 +40,7 @@ for (const width of [320, 360, 1280]) {
     await wordsAreWhole(page);
     await signIn(page);
     await says(page, 'The backend says who you are');
-    await settingsAnswered(page); // account:
+    await panelsAnswered(page);
     const claims = page.getByText('Its claims');
     const meaning = page.getByText('The token’s own id.');
     if (width < 400) {

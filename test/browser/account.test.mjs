@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { noDatabase, settingsAnswered } from './account.mjs';
+import { answered as settingsAnswered, noDatabase } from './account.panel.mjs';
 import {
   control, env, eventually, fits, hasNoFault, newUser, open, profileRequests, reload, says, signIn, useBrowser,
 } from './browser.mjs';

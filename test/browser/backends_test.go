@@ -32,6 +32,10 @@ func startBackend(t *testing.T, clerk *fakeclerk.Server, parties []string) (addr
 	}
 }
 
+// extend returns what optional services add to the standalone handler. The test
+// of a service replaces it.
+var extend = func(*testing.T) []standalone.Extension { return nil }
+
 func startStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) string {
 	t.Helper()
 	authenticator, err := clerkauth.New(clerkauth.Options{
@@ -44,7 +48,7 @@ func startStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) st
 		t.Fatal(err)
 	}
 	handler, err := standalone.Handler(standalone.Options{
-		Account:       openStore(t), // account:
+		Extensions:    extend(t),
 		Authenticator: authenticator,
 	})
 	if err != nil {

@@ -1,16 +1,15 @@
 // The browser that the suite drives, and what every test does with it.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import { chromium } from 'playwright-core';
-
-import { noDatabase } from './account.mjs'; // account:
 
 /** env is where the servers are that browser_test.go started. */
 export const env = {
@@ -33,6 +32,19 @@ const flags = [
   // Chromium itself asks Google about accounts and the like, whatever the flags. Nothing gets out.
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1',
 ];
+
+/**
+ * panels are what optional services add to the page: the files named *.panel.mjs. Each says when its panel is
+ * answered, and which responses of the backend it expects to fail.
+ */
+const panels = await Promise.all(
+  readdirSync(new URL('.', import.meta.url))
+    .filter((name) => name.endsWith('.panel.mjs'))
+    .map((name) => import(`./${name}`)),
+);
+
+/** panelsAnswered waits until the page shows every panel. */
+export const panelsAnswered = (page) => Promise.all(panels.map((panel) => panel.answered(page)));
 
 /** patience ends a wait that will never be over. It has room for a machine whose processors are all busy. */
 const patience = 60_000;
@@ -92,7 +104,7 @@ export async function open(t, { url = env.page, ...options } = {}) {
     page.problems.push(`${request.url()}: ${cause}`);
   });
   page.on('response', (response) => {
-    if (noDatabase && response.url() === `${env.api}/account`) return; // account: it answers 503
+    if (panels.some((panel) => panel.expects(response))) return;
     if (response.status() >= 400) page.problems.push(`${response.url()}: ${response.status()}`);
   });
   page.on('pageerror', (error) => page.problems.push(String(error)));
@@ -111,6 +123,17 @@ export async function signIn(page, name = 'Ada Lovelace') {
   await page.getByRole('button', { name }).click();
   await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
 }
+
+const folder = fileURLToPath(new URL('../../web/screenshots/', import.meta.url));
+
+/** pictures are the forms in which web/screenshots has the page. */
+export const pictures = ['light', 'dark'].flatMap((colorScheme) =>
+  [['', { width: 1120, height: 600 }], ['-360', { width: 360, height: 640 }]].map(([size, viewport]) => ({
+    name: colorScheme + size,
+    options: { colorScheme, viewport, deviceScaleFactor: 1.5 },
+    path: (name) => `${folder}${name}${size}-${colorScheme}.png`,
+  })),
+);
 
 /** newUser adds a user to the fake Clerk. A page shows the users who were there when it was opened. */
 export async function newUser(name) {

@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -54,9 +55,16 @@ func TestPage(t *testing.T) {
 		}
 		return
 	}
-	w.run(t,
-		"account.test.mjs", // account:
-		"sign_in.test.mjs", "refusals.test.mjs", "hosted.test.mjs", "accessibility.test.mjs")
+	w.run(t, files(t, "*.test.mjs")...)
+}
+
+func files(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 // TestClient fails if web/src/client.ts is not what Encore generates from the
@@ -80,7 +88,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	// The addresses of cmd/dev, because the pictures show them.
 	w := start(t, addresses{page: "127.0.0.1:3001", api: "127.0.0.1:4000"}, time.Minute)
-	w.run(t, "screenshots.mjs")
+	w.run(t, files(t, "*screenshots.mjs")...)
 }
 
 // world is the servers that the browser talks to.

@@ -16,28 +16,32 @@ import (
 
 	"encore.app/account/store"
 	"encore.app/internal/postgres"
+	"encore.app/internal/standalone"
 )
 
 // databaseFolder is of the PostgreSQL server under the backend, where it may be
 // stopped.
 var databaseFolder = os.Getenv("POSTGRES_FOLDER")
 
-// startDatabase returns the database of the standalone server, or nil where there
-// is no PostgreSQL.
-func startDatabase(log *slog.Logger) (users *store.Store, stop func(), err error) {
+func init() { extend = startDatabase }
+
+// startDatabase opens a temporary database for the standalone server, or none
+// where there is no PostgreSQL.
+func startDatabase(log *slog.Logger) (added []standalone.Extension, stop func(), err error) {
 	server, err := postgres.Start(context.Background())
 	if errors.Is(err, postgres.ErrUnavailable) {
-		return nil, func() {}, nil
+		return []standalone.Extension{standalone.Account(nil)}, func() {}, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	databaseFolder = server.Folder()
-	if users, err = store.Open(server.URL(), log); err != nil {
+	users, err := store.Open(server.URL(), log)
+	if err != nil {
 		server.Stop()
 		return nil, nil, err
 	}
-	return users, func() {
+	return []standalone.Extension{standalone.Account(users)}, func() {
 		users.Close()
 		server.Stop()
 	}, nil

@@ -47,6 +47,12 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+// extend starts what optional services add to the standalone server. The test of
+// a service replaces it.
+var extend = func(*slog.Logger) (added []standalone.Extension, stop func(), err error) {
+	return nil, func() {}, nil
+}
+
 // startStandalone runs the standalone handler by a clock that is moved by hand.
 func startStandalone() (func(), error) {
 	var c clock
@@ -67,7 +73,7 @@ func startStandalone() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	store, stopDatabase, err := startDatabase(log) // account:
+	extensions, stopExtensions, err := extend(log)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +81,7 @@ func startStandalone() (func(), error) {
 		Authenticator:         authenticator,
 		WebhookSigningSecrets: standIn.WebhookSigningSecret(),
 		Log:                   log,
-		Account:               store, // account:
+		Extensions:            extensions,
 	})
 	if err != nil {
 		return nil, err
@@ -87,7 +93,7 @@ func startStandalone() (func(), error) {
 	}
 	return func() {
 		server.Close()
-		stopDatabase() // account:
+		stopExtensions()
 		_ = standIn.Close()
 	}, nil
 }

@@ -1,26 +1,23 @@
 // Package removable shows that the service account can be removed: without the
-// folders and files named after it and the lines marked "// account:", the app
-// compiles and passes its tests, and the page compiles.
+// folders and files named after it the app compiles and passes its tests, and
+// the page compiles.
 package removable
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
 
-// marked is a line that goes with the service. The other form is for JSX.
-var marked = regexp.MustCompile(`(?m)^.*(//|/\*) account:.*\n`)
-
 // TestWithoutAccount compiles the app without the service. With TESTS=whole it
 // also compiles the page where its packages are installed, and runs the tests of
-// the packages that had marked lines, and of all that they serve.
+// the packages that the service adds something to.
 func TestWithoutAccount(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -31,7 +28,7 @@ func TestWithoutAccount(t *testing.T) {
 	if os.Getenv("TESTS") != "whole" {
 		return
 	}
-	run(t, root, "go", "test", overlay, "./auth/authz", "./auth/preflight", "./examples/organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
+	run(t, root, "go", "test", overlay, "./auth/authz", "./examples/organization/...", "./user/...", "./webhooks/...", "./internal/standalone", "./test/e2e")
 	compilePage(t, filepath.Join(root, "web"))
 }
 
@@ -40,35 +37,22 @@ func TestWithoutAccount(t *testing.T) {
 // to do with the service come from the build cache.
 func overlay(t *testing.T, root string) (flag string) {
 	t.Helper()
-	folder, lines := t.TempDir(), 0
 	replace := map[string]string{} // "" removes a file
-	walk(t, root, func(relative string, content []byte, isAccount bool) error {
-		name := filepath.Join(root, relative)
-		if filepath.Ext(name) != ".go" {
-			return nil
+	walk(t, root, func(relative string) error {
+		if filepath.Ext(relative) == ".go" && isAccount(relative) {
+			replace[filepath.Join(root, relative)] = ""
 		}
-		if isAccount {
-			replace[name] = ""
-			return nil
-		}
-		n := len(marked.FindAllIndex(content, -1))
-		if n == 0 {
-			return nil
-		}
-		lines += n
-		replace[name] = filepath.Join(folder, relative)
-		return write(replace[name], marked.ReplaceAll(content, nil))
+		return nil
 	})
-	if lines == 0 {
-		t.Error("no line is marked: is there anything to remove?")
+	if len(replace) == 0 {
+		t.Error("is there anything to remove?")
 	}
-	t.Logf("%d lines and the folder are removed", lines)
 	content, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := filepath.Join(folder, "overlay.json")
-	if err := write(list, content); err != nil {
+	list := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(list, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return "-overlay=" + list
@@ -84,11 +68,16 @@ func compilePage(t *testing.T, page string) {
 		return
 	}
 	folder := t.TempDir()
-	walk(t, page, func(relative string, content []byte, isAccount bool) error {
-		if isAccount {
+	walk(t, page, func(relative string) error {
+		if isAccount(relative) {
 			return nil
 		}
-		return write(filepath.Join(folder, relative), marked.ReplaceAll(content, nil))
+		content, err := os.ReadFile(filepath.Join(page, relative))
+		if err != nil {
+			return err
+		}
+		name := filepath.Join(folder, relative)
+		return errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, content, 0o600))
 	})
 	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
 		t.Fatal(err)
@@ -96,9 +85,8 @@ func compilePage(t *testing.T, page string) {
 	run(t, folder, compiler)
 }
 
-// walk visits the files in a folder, but not what is installed or hidden, and
-// not this package, which has the mark in its own text.
-func walk(t *testing.T, folder string, visit func(relative string, content []byte, isAccount bool) error) {
+// walk visits the files in a folder, but not what is installed or hidden.
+func walk(t *testing.T, folder string, visit func(relative string) error) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -109,7 +97,7 @@ func walk(t *testing.T, folder string, visit func(relative string, content []byt
 			return err
 		}
 		if entry.IsDir() {
-			if relative != "." && strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" || entry.Name() == "removable" {
+			if relative != "." && strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" {
 				return filepath.SkipDir
 			}
 			return nil
@@ -117,34 +105,23 @@ func walk(t *testing.T, folder string, visit func(relative string, content []byt
 		if !entry.Type().IsRegular() {
 			return nil
 		}
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return visit(relative, content, isAccount(relative))
+		return visit(relative)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// isAccount reports whether a file is named after the service or in a folder
-// that is.
+// isAccount reports whether a file is named after the service (account.go,
+// account_test.go, account_encore.go), or in a folder that is.
 func isAccount(relative string) bool {
 	for part := range strings.SplitSeq(filepath.ToSlash(relative), "/") {
 		name, _, _ := strings.Cut(part, ".")
-		if strings.TrimSuffix(name, "_test") == "account" {
+		if name, _, _ = strings.Cut(name, "_"); name == "account" {
 			return true
 		}
 	}
 	return false
-}
-
-func write(name string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(name, content, 0o600)
 }
 
 func run(t *testing.T, folder string, command ...string) {

@@ -1,9 +1,9 @@
 import { useClerk, useUser } from '@clerk/react';
 import { useEffect, useRef } from 'react';
 
-import { Settings } from './account/Settings'; // account:
 import { useProfile, useSessionToken } from './backend';
 import type { Config } from './config';
+import { panels } from './panels';
 import { Problem } from './Problem';
 import { Request } from './Request';
 import { Token } from './Token';
@@ -11,7 +11,7 @@ import { Token } from './Token';
 export function SignedIn({ config }: { config: Config }) {
   const [answer, ask] = useProfile(config.apiUrl);
   const token = useSessionToken();
-  const { user } = useUser(); // account:
+  const { user } = useUser();
   const heading = useRef<HTMLHeadingElement>(null);
   // Signing in removed the button that had the focus.
   useEffect(() => heading.current?.focus(), []);
@@ -36,7 +36,9 @@ export function SignedIn({ config }: { config: Config }) {
           <Request answer={answer} apiUrl={config.apiUrl} ask={ask} />
           <Organization />
         </section>
-        <Settings key={user?.id} apiUrl={config.apiUrl} ready={answer.kind === 'profile'} /> {/* account: */}
+        {panels.map((Panel, n) => (
+          <Panel key={`${user?.id} ${n}`} apiUrl={config.apiUrl} ready={answer.kind === 'profile'} />
+        ))}
       </div>
       {token && <Token token={token} />}
     </div>

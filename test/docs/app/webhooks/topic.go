@@ -16,7 +16,7 @@ var Events = pubsub.NewTopic[*clerkevent.Event]("clerk-events", pubsub.TopicConf
 	OrderingAttribute: "subject", // one user's or organization's events in turn
 })
 
-// publish is one more call in handle.
+// publish is one more of the handlers.
 func publish(ctx context.Context, event *clerkevent.Event) error {
 	_, err := Events.Publish(ctx, event)
 	return err

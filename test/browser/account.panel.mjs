@@ -1,4 +1,4 @@
-// What every test has to know of the service account.
+// What every test has to know of the service account's panel.
 
 /** noDatabase is what the backend says where it has no database. It is undefined where it has one. */
 export const noDatabase = await ask();
@@ -11,6 +11,9 @@ async function ask() {
   return message.startsWith('no database is configured') ? message : undefined;
 }
 
-/** settingsAnswered waits until the page shows the settings, or why it does not. */
-export const settingsAnswered = (page) =>
+/** answered waits until the page shows the settings, or why it does not. */
+export const answered = (page) =>
   page.getByRole('region', { name: 'Your settings' }).getByRole('button').first().waitFor();
+
+/** expects says that a response of the backend is an error on purpose. */
+export const expects = (response) => Boolean(noDatabase) && response.url() === `${process.env.API_URL}/account`;

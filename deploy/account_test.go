@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"encore.app/account/store" // account:
+	"encore.app/account/store"
 	"encore.app/internal/postgres"
 )
 
@@ -27,7 +27,7 @@ func TestTheRoleOwnsItsDatabaseAndNoMore(t *testing.T) {
 	}
 	defer server.Stop()
 	// As the image's entrypoint runs it.
-	command := exec.CommandContext(t.Context(), psql, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-d", server.URL(), "-f", "postgres.sql")
+	command := exec.CommandContext(t.Context(), psql, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-d", server.URL(), "-f", "account.sql")
 	command.Env = append(os.Environ(), "DATABASE_PASSWORD=it's")
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -49,12 +49,12 @@ func TestTheRoleOwnsItsDatabaseAndNoMore(t *testing.T) {
 		FROM pg_roles r WHERE rolname = current_user`).Scan(&powers); err != nil || powers {
 		t.Errorf("the role may do more: %v %v", powers, err)
 	}
-	users, err := store.Open(address.String(), nil) // account:
-	if err != nil {                                 // account:
-		t.Fatal(err) // account:
-	} // account:
-	defer users.Close()                                                                            // account:
-	if _, err := users.Users(t.Context(), &store.UserIDs{IDs: []string{"user_ada"}}); err != nil { // account:
-		t.Errorf("the service cannot make its tables") // account:
-	} // account:
+	users, err := store.Open(address.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer users.Close()
+	if _, err := users.Users(t.Context(), &store.UserIDs{IDs: []string{"user_ada"}}); err != nil {
+		t.Errorf("the service cannot make its tables")
+	}
 }

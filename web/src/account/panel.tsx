@@ -1,0 +1,1 @@
+export { Settings as Panel } from './Settings';
