@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,8 +34,20 @@ func (s *Server) SendWebhook(eventType string, data any) (string, error) {
 	return s.webhooks.Send(eventType, body), nil
 }
 
-// announce sends an event about a change that was just made.
+// events are the types that the server sends on its own.
+var events = []string{
+	"organization.created", "organization.deleted", "organization.updated",
+	"organizationMembership.created", "organizationMembership.deleted", "organizationMembership.updated",
+	"session.ended", "session.revoked",
+	"user.created", "user.deleted", "user.updated",
+}
+
+// announce sends an event about a change that was just made. It panics for a
+// type that is not in events, from which the page of the coverage is made.
 func (s *Server) announce(eventType string, data any) {
+	if !slices.Contains(events, eventType) {
+		panic("fakeclerk: " + eventType + " is not in events")
+	}
 	if s.webhooks.Idle() {
 		return
 	}
