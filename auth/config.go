@@ -14,6 +14,7 @@ type Config struct {
 	Issuer            config.String
 	JWTKey            config.String
 	AcceptsToken      config.Values[string]
+	CarryClaims       config.Values[string]
 
 	AllowMissingAuthorizedParty config.Bool
 	AllowLocalhost              config.Bool
@@ -39,6 +40,7 @@ func settings(environment encore.EnvironmentMeta) *preflight.Settings {
 		Issuer:            cfg.Issuer(),
 		JWTKey:            cfg.JWTKey(),
 		AcceptsToken:      cfg.AcceptsToken(),
+		CarryClaims:       cfg.CarryClaims(),
 
 		AllowMissingAuthorizedParty: cfg.AllowMissingAuthorizedParty(),
 		AllowLocalhost:              cfg.AllowLocalhost(),

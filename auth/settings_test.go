@@ -46,6 +46,9 @@ func TestWrongSettings(t *testing.T) {
 			if value, ok := lists["AcceptsToken"]; ok {
 				s.AcceptsToken = value
 			}
+			if value, ok := lists["CarryClaims"]; ok {
+				s.CarryClaims = value
+			}
 			_, err := s.Authenticator(observer{}, Log{})
 			if err == nil || !strings.Contains(err.Error(), c.Says) {
 				t.Errorf("%q: %v, want %q", c.Value, err, c.Says)

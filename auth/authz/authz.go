@@ -9,6 +9,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"encore.dev/beta/errs"
 
@@ -98,21 +99,26 @@ func failureLine(e *clerkauth.Error) []any {
 // lacking, the error's details hold what Clerk's useReverification looks for.
 // With no requirement it denies, as has() of Clerk's SDKs does.
 func Require(caller *clerkauth.Caller, log Logger, requirements ...clerkauth.Requirement) error {
-	return denied(caller.Require(requirements...), log)
+	return denied(caller, caller.Require(requirements...), log)
 }
 
 // denied is the answer for an error of [clerkauth.Caller.Require]. Only nil lets
 // a caller in.
-func denied(err error, log Logger) error {
+func denied(caller *clerkauth.Caller, err error, log Logger) error {
 	if err == nil {
 		return nil
 	}
 	var missing *clerkauth.MissingError
 	if !errors.As(err, &missing) {
-		log.Error("permission denied", "cause", err)
+		line := append([]any{"cause", err}, actor(caller)...)
+		var notCarried *clerkauth.NotCarriedError
+		if errors.As(err, &notCarried) {
+			line = append(line, "hint", "name the claim in CarryClaims of auth/config.cue, and keep the claims below 4 KiB")
+		}
+		processLines.write(log.Error, "permission denied", line...)
 		return &errs.Error{Code: errs.PermissionDenied, Message: "permission denied"}
 	}
-	processLines.write(log.Info, "permission denied", "missing", missing.Requirement.String())
+	processLines.write(log.Info, "permission denied", append([]any{"missing", missing.Requirement.String()}, actor(caller)...)...)
 	if hint, ok := missing.Requirement.Hint(); ok {
 		return &errs.Error{
 			Code:    errs.PermissionDenied,
@@ -121,6 +127,22 @@ func denied(err error, log Logger) error {
 		}
 	}
 	return &errs.Error{Code: errs.PermissionDenied, Message: "requires the " + missing.Requirement.String()}
+}
+
+// actor is the attribute that names who impersonates the caller. An application
+// chooses the subject of its actor tokens: one that is no id of Clerk's, such as an
+// email address, is not logged.
+func actor(caller *clerkauth.Caller) []any {
+	if caller == nil || caller.Actor == nil {
+		return nil
+	}
+	subject := caller.Actor.Subject
+	if !strings.HasPrefix(subject, "user_") && !strings.HasPrefix(subject, "agent_") || strings.ContainsFunc(subject, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_'
+	}) {
+		subject = "unknown"
+	}
+	return []any{"actor", subject}
 }
 
 // reverification is a hint in the type that Encore wants for details.

@@ -63,6 +63,38 @@ func TestRequire(t *testing.T) {
 	}
 }
 
+func TestDeniedLineNamesTheActor(t *testing.T) {
+	for subject, want := range map[string]string{
+		"user_support": " actor=user_support", "agent_1": " actor=agent_1", "": " actor=unknown",
+		"support@example.com": " actor=unknown", "user_a@example.com": " actor=unknown",
+	} {
+		var log bytes.Buffer
+		caller := &clerkauth.Caller{TokenType: clerkauth.SessionToken, UserID: "user_ada", Actor: &clerkauth.Actor{Subject: subject}}
+		code, message, _ := refusal(t, access.Require(caller, slog.New(slog.NewTextHandler(&log, nil)), clerkauth.InPerson()))
+		if code != errs.PermissionDenied || message != "requires the user in person" {
+			t.Errorf("got %v %q", code, message)
+		}
+		if line := strings.TrimSpace(log.String()); !strings.HasSuffix(line, `msg="permission denied" missing="user in person"`+want) {
+			t.Errorf("%q: got %s", subject, line)
+		}
+	}
+}
+
+func TestClaimThatDidNotTravel(t *testing.T) {
+	var caller clerkauth.Caller
+	if err := json.Unmarshal([]byte(`{"TokenType":"session_token","UserID":"user_ada","RawClaims":{"claims":{},"omitted":["tier"]}}`), &caller); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	code, message, _ := refusal(t, access.Require(&caller, slog.New(slog.NewTextHandler(&log, nil)), clerkauth.Claim("tier", 3)))
+	if code != errs.PermissionDenied || message != "permission denied" {
+		t.Errorf("got %v %q", code, message)
+	}
+	if line := log.String(); !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "hint=") || !strings.Contains(line, "CarryClaims") {
+		t.Errorf("got %s", line)
+	}
+}
+
 func TestError(t *testing.T) {
 	for _, test := range []struct {
 		err     error

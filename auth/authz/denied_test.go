@@ -9,7 +9,7 @@ import (
 )
 
 func TestAnyErrorDenies(t *testing.T) {
-	refused, ok := denied(errors.New("a kind that is not known here"), slog.New(slog.DiscardHandler)).(*errs.Error)
+	refused, ok := denied(nil, errors.New("a kind that is not known here"), slog.New(slog.DiscardHandler)).(*errs.Error)
 	if !ok || refused.Code != errs.PermissionDenied {
 		t.Errorf("got %v", refused)
 	}

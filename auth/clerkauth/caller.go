@@ -1,11 +1,8 @@
 package clerkauth
 
 import (
-	"errors"
 	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // TokenType is a kind of token, by the name that Clerk's SDKs give it.
@@ -69,7 +66,8 @@ type Caller struct {
 	// ClientID is the OAuth client that obtained an OAuth access token.
 	ClientID string
 
-	claims rawClaims
+	// RawClaims are all claims of the token. [Caller.Claims] decodes them.
+	RawClaims RawClaims
 }
 
 // copyTo makes own a copy that shares nothing that can be changed.
@@ -83,60 +81,4 @@ func (c *Caller) copyTo(own *Caller) {
 		actor := *c.Actor
 		own.Actor = &actor
 	}
-}
-
-// rawClaims are the claims of a token, undecoded.
-type rawClaims struct {
-	text    string
-	encoded bool // text is base64url, as in a JWT
-}
-
-// encodedClaims returns the claims of a JWT in the compact serialization.
-func encodedClaims(token string) rawClaims {
-	return rawClaims{text: payload(token), encoded: true}
-}
-
-// Claims decodes the claims of the caller's token into a value that a JSON
-// object can be decoded into: a pointer to a struct or a map. Member names match
-// exactly, upper and lower case included. For an opaque machine token, the
-// claims are those that it was created with.
-//
-// Claims fails for a Caller that did not come from [Authenticator.Authenticate]
-// directly, such as one that was encoded and decoded on the way. The error
-// holds no value of a claim.
-func (c *Caller) Claims(into any) error {
-	raw := []byte(c.claims.text)
-	if c.claims.encoded {
-		decoded, err := base64url.DecodeString(c.claims.text)
-		if err != nil {
-			return errNoClaims
-		}
-		raw = decoded
-	}
-	if len(raw) == 0 {
-		return errNoClaims
-	}
-	err := json.Unmarshal(raw, into)
-	var mismatch *json.SemanticError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &mismatch):
-		return &ClaimTypeError{Claim: string(mismatch.JSONPointer)}
-	}
-	return errNoClaims
-}
-
-var errNoClaims = errors.New("clerkauth: the caller has no claims")
-
-// ClaimTypeError is returned by [Caller.Claims] for a claim that cannot be
-// decoded into the value given for it.
-type ClaimTypeError struct {
-	// Claim is a JSON Pointer (RFC 6901) to the claim, such as "/metadata/level".
-	Claim string
-}
-
-// Error implements error.
-func (e *ClaimTypeError) Error() string {
-	return "clerkauth: claim " + e.Claim + " does not fit the Go value for it"
 }

@@ -42,6 +42,11 @@ type Options struct {
 	// is refused without a call to Clerk (ReasonTokenTypeMismatch).
 	AcceptsToken []TokenType
 
+	// CarryClaims names the claims that stay with a [Caller] that is encoded as
+	// JSON, at most [MaxCarriedBytes] of them. [AllCustomClaims] stands for those
+	// that are not Clerk's own. When empty, none stays.
+	CarryClaims []string
+
 	// Issuer is the instance's Frontend API URL, compared with the iss claim: an
 	// origin, or the URL of your proxy, such as https://app.example.com/__clerk.
 	// When empty, https://clerk.… and https://….clerk.accounts.dev are
@@ -114,6 +119,7 @@ type Authenticator struct {
 	options  Options
 	parties  parties
 	accepts  tokenTypes
+	carry    *carry
 	backend  *Backend
 	keys     *keys
 	users    *users
@@ -133,6 +139,10 @@ func New(o Options) (*Authenticator, error) {
 	if err != nil {
 		return nil, optionError("AcceptsToken", err)
 	}
+	carry, err := newCarry(o.CarryClaims)
+	if err != nil {
+		return nil, optionError("CarryClaims", err)
+	}
 	parties, err := newParties(o)
 	if err != nil {
 		return nil, optionError("AuthorizedParties", err)
@@ -146,6 +156,7 @@ func New(o Options) (*Authenticator, error) {
 		options:  o,
 		parties:  parties,
 		accepts:  accepts,
+		carry:    carry,
 		backend:  backend,
 		keys:     keys,
 		users:    newUsers(backend, o),
@@ -199,6 +210,7 @@ func (a *Authenticator) authenticate(ctx context.Context, token string, caller *
 	if err != nil {
 		return err
 	}
+	caller.RawClaims.carry = a.carry
 	// Last, so that a refusal counts that came while Clerk was asked.
 	if reason := a.refusals.check(caller, issuedAt); reason != "" {
 		return refuse(reason)
@@ -280,7 +292,7 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 		return nil, err
 	}
 	token = strings.Clone(token) // the caller's string may be part of a longer one
-	v.caller.claims = encodedClaims(token)
+	v.caller.RawClaims = encodedClaims(token)
 	a.verified.Set(token, v)
 	return v, nil
 }

@@ -1,17 +1,20 @@
 package clerkauth
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Requirement is something that a caller may have or lack: a role, a
-// permission, a feature, a plan, or a recent verification; for machines, a scope;
-// for both, a kind of token.
+// permission, a feature, a plan, a claim, or a recent verification; for machines,
+// a scope; for both, a kind of token.
 type Requirement struct {
 	kind           requirementKind
 	name           string
+	values         string // of a claim: canonical JSON, one a line
 	reverification Reverification
 }
 
@@ -25,6 +28,8 @@ const (
 	requireReverification
 	requireScope
 	requireTokenType
+	requireClaim
+	requireInPerson
 )
 
 // Role requires a role in the active organization: "org:admin", or "admin" for
@@ -45,6 +50,33 @@ func Feature(feature string) Requirement { return Requirement{kind: requireFeatu
 // Plan requires a plan of the active organization ("org:gold") or of the user
 // ("user:pro"), or of either ("gold").
 func Plan(plan string) Requirement { return Requirement{kind: requirePlan, name: plan} }
+
+// Claim requires that a claim of the session token is one of the values, or a list
+// with one of them in it. The name is a path: Claim("metadata.role", "admin") is
+// about the member role of the claim metadata. A name with a dot in it is written
+// as a JSON Pointer (RFC 6901): "/https:~1~1example.com~1role".
+//
+// Strings match exactly, and numbers by value. An absent claim never matches, nor
+// does the claim of a machine, which may be its own word. Require what users
+// cannot change: their public metadata, not their unsafe metadata.
+func Claim(name string, values ...any) Requirement {
+	r := Requirement{kind: requireClaim, name: name}
+	var lines []string
+	for _, value := range values {
+		text, err := json.Marshal(value)
+		canonical := jsontext.Value(text)
+		if err != nil || canonical.Canonicalize() != nil {
+			continue // no claim equals a value that JSON cannot express
+		}
+		lines = append(lines, string(canonical))
+	}
+	r.values = strings.Join(lines, "\n")
+	return r
+}
+
+// InPerson requires that the session's user acts, and not somebody who
+// impersonates them or an agent ([Caller].Actor). A machine never meets it.
+func InPerson() Requirement { return Requirement{kind: requireInPerson} }
 
 // Reverify requires that the user has proved who they are recently. A token
 // without factor verification ages (fva) never meets it.
@@ -126,7 +158,8 @@ func (c *Caller) Has(requirements ...Requirement) bool {
 // Require returns a [*MissingError] unless the caller meets every requirement:
 // [Caller.Has] with its reason. The error is about a reverification only if
 // everything else is met: to verify again would not help a caller who lacks the
-// role.
+// role. For a claim that did not travel with the caller, the error is a
+// [*NotCarriedError].
 func (c *Caller) Require(requirements ...Requirement) error {
 	if len(requirements) == 0 {
 		return &MissingError{}
@@ -137,6 +170,8 @@ func (c *Caller) Require(requirements ...Requirement) error {
 		case c.has(r):
 		case r.kind == requireReverification:
 			stale = &MissingError{r}
+		case r.kind == requireClaim && c.leftOut(r.path()[0]):
+			return &NotCarriedError{Claim: r.path()[0]}
 		default:
 			return &MissingError{r}
 		}
@@ -183,8 +218,41 @@ func (c *Caller) has(r Requirement) bool {
 		return containsScoped(c.Plans, r.name)
 	case requireReverification:
 		return c.FactorVerificationAge.meets(r.reverification)
+	case requireClaim:
+		value, ok := c.RawClaims.lookup(r.path())
+		return ok && r.matches(value)
+	case requireInPerson:
+		return c.Actor == nil
 	}
 	return false
+}
+
+// leftOut reports whether a claim of the user's token was left out on the way.
+func (c *Caller) leftOut(claim string) bool {
+	return c != nil && !c.isMachine() && c.RawClaims.missing(claim)
+}
+
+// path splits the name of a claim.
+func (r Requirement) path() []string {
+	if strings.HasPrefix(r.name, "/") {
+		return slices.Collect(jsontext.Pointer(r.name).Tokens())
+	}
+	return strings.Split(r.name, ".")
+}
+
+// matches compares a claim, and the elements of one that is a list.
+func (r Requirement) matches(claim jsontext.Value) bool {
+	candidates := []jsontext.Value{claim.Clone()}
+	if claim.Kind() == '[' {
+		var elements []jsontext.Value
+		if json.Unmarshal(claim, &elements) == nil {
+			candidates = append(candidates, elements...)
+		}
+	}
+	return slices.ContainsFunc(candidates, func(candidate jsontext.Value) bool {
+		return candidate.Canonicalize() == nil &&
+			slices.Contains(strings.Split(r.values, "\n"), string(candidate))
+	})
 }
 
 // withOrg begins a role or permission with exactly one "org:".
@@ -261,6 +329,10 @@ func (r Requirement) String() string {
 		return "scope " + r.name
 	case requireTokenType:
 		return "token type " + r.name
+	case requireClaim:
+		return "claim " + r.name + " " + strings.ReplaceAll(r.values, "\n", " or ")
+	case requireInPerson:
+		return "user in person"
 	}
 	return "nothing"
 }

@@ -64,6 +64,79 @@ func TestHas(t *testing.T) {
 	}
 }
 
+func TestClaimRequirement(t *testing.T) {
+	claims, err := clerkauth.NewClaims(map[string]any{
+		"metadata": map[string]any{"role": "admin", "roles": []any{"editor", 3}, "level": 7, "beta": true, "none": nil},
+		"email":    "ada@example.com", "https://example.com/role": "owner", "a": map[string]any{"b.c": 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := clerkauth.Caller{TokenType: clerkauth.SessionToken, UserID: "user_ada", RawClaims: claims}
+	machine := user
+	machine.TokenType = clerkauth.M2MToken
+	type role string
+	for _, test := range []struct {
+		name   string
+		values []any
+		want   bool
+	}{
+		{"metadata.role", []any{"admin"}, true},
+		{"metadata.role", []any{role("admin")}, true},
+		{"metadata.role", []any{"owner", "admin"}, true},
+		{"metadata.role", []any{"Admin"}, false},
+		{"metadata.role", nil, false},
+		{"metadata.role", []any{""}, false},
+		{"metadata.role", []any{make(chan int)}, false},
+		{"metadata.roles", []any{"editor"}, true},
+		{"metadata.roles", []any{3}, true},
+		{"metadata.roles", []any{"admin"}, false},
+		{"metadata.roles", []any{[]any{"editor", 3}}, true},
+		{"metadata.level", []any{7.0}, true},
+		{"metadata.level", []any{"7"}, false},
+		{"metadata.beta", []any{true}, true},
+		{"metadata.none", []any{nil}, true},
+		{"metadata.absent", []any{nil}, false},
+		{"metadata", []any{"admin"}, false},
+		{"email.role", []any{"admin"}, false},
+		{"absent.role", []any{"admin"}, false},
+		{"/https:~1~1example.com~1role", []any{"owner"}, true},
+		{"/metadata/role", []any{"admin"}, true},
+		{"/a/b.c", []any{1}, true},
+		{"", []any{""}, false},
+	} {
+		requirement := clerkauth.Claim(test.name, test.values...)
+		if got := user.Has(requirement); got != test.want {
+			t.Errorf("%s %v: got %v", test.name, test.values, got)
+		}
+		if machine.Has(requirement) {
+			t.Errorf("%s %v: a machine has it by its own word", test.name, test.values)
+		}
+	}
+	if got := clerkauth.Claim("metadata.role", "admin", "owner").String(); got != `claim metadata.role "admin" or "owner"` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestInPerson(t *testing.T) {
+	session := clerkauth.Caller{TokenType: clerkauth.SessionToken, UserID: "user_ada"}
+	impersonated, agent, machine := session, session, session
+	impersonated.Actor = &clerkauth.Actor{}
+	agent.Actor = &clerkauth.Actor{Subject: "agent_1", Type: "agent"}
+	machine.TokenType = clerkauth.APIKey
+	for name, test := range map[string]struct {
+		caller *clerkauth.Caller
+		want   bool
+	}{
+		"the user": {&session, true}, "an impersonator": {&impersonated, false}, "an agent": {&agent, false},
+		"a machine": {&machine, false}, "nobody": {&clerkauth.Caller{}, false}, "no caller": {nil, false},
+	} {
+		if got := test.caller.Has(clerkauth.InPerson()); got != test.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
 func TestReverification(t *testing.T) {
 	level := func(level clerkauth.Level) clerkauth.Reverification {
 		return clerkauth.Reverification{Level: level, AfterMinutes: 10}

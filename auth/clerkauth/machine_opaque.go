@@ -201,5 +201,5 @@ func isSecret(s string) bool {
 // size estimates the bytes that remembering r takes.
 func (r *machineRecord) size() int {
 	const fixed = 640 // the structs, the hash and the cache's own book-keeping
-	return fixed + len(r.caller.Subject) + len(r.caller.claims.text) + r.caller.authorizationSize()
+	return fixed + len(r.caller.Subject) + len(r.caller.RawClaims.text) + r.caller.authorizationSize()
 }

@@ -121,6 +121,7 @@ func sameCaller(a, b clerkauth.Caller) bool {
 		return false
 	}
 	a.ExpiresAt, b.ExpiresAt = time.Time{}, time.Time{}
+	a.RawClaims, b.RawClaims = clerkauth.RawClaims{}, clerkauth.RawClaims{}
 	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range x.NumField() {
 		if x.Type().Field(i).IsExported() && !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {

@@ -98,7 +98,7 @@ func (a *machineAnswer) caller(kind TokenType) (Caller, error) {
 	case a.Revoked == nil || a.Expired == nil:
 		return Caller{}, &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: errIncomplete}
 	}
-	c := Caller{Scopes: scopeNames(a.Scopes), ExpiresAt: a.expiresAt(), claims: rawClaims{text: "{}"}}
+	c := Caller{Scopes: scopeNames(a.Scopes), ExpiresAt: a.expiresAt(), RawClaims: RawClaims{text: "{}"}}
 	if !c.setSubject(kind, a.Subject) {
 		return Caller{}, refuse(ReasonInvalidSubject)
 	}
@@ -106,7 +106,7 @@ func (a *machineAnswer) caller(kind TokenType) (Caller, error) {
 		c.ClientID = a.ClientID
 	}
 	if claims := string(a.Claims); claims != "" && claims != "null" {
-		c.claims.text = claims
+		c.RawClaims.text = claims
 	}
 	return c, nil
 }

@@ -28,6 +28,7 @@ type Settings struct {
 	Issuer            string
 	JWTKey            string
 	AcceptsToken      []string
+	CarryClaims       []string
 
 	AllowMissingAuthorizedParty bool
 	AllowLocalhost              bool // in production; elsewhere it is
@@ -56,6 +57,7 @@ func (s *Settings) Options(log authz.Logger) (clerkauth.Options, error) {
 		JWTKey:            s.JWTKey,
 		AuthorizedParties: s.AuthorizedParties,
 		Issuer:            s.Issuer,
+		CarryClaims:       s.CarryClaims,
 		RateLimitShare:    s.RateLimitShare,
 
 		UnknownTokensPerSecond: s.UnknownTokensPerSecond,

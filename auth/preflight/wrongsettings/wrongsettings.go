@@ -75,6 +75,9 @@ func Cases() []Case {
 	for _, value := range []string{"session", "Session_Token", "api-key", "", "*", "session_token,api_key", "jwt", "all", " session_token", "m2m"} {
 		cases = append(cases, Case{"AcceptsToken", []string{value}, "AcceptsToken"})
 	}
+	for _, value := range []string{"", " ", " metadata", "metadata ", "metadata\n", "\tmetadata", "* ", "\u00a0metadata", "\r", "metadata\u2028"} {
+		cases = append(cases, Case{"CarryClaims", []string{value}, "CarryClaims"})
+	}
 	for _, setting := range []string{"KeysMaxAge", "KeysStaleIfError", "UserMaxAge", "UserStaleIfError", "OpaqueTokenMaxAge"} {
 		for _, value := range []string{"", "5", "5 m", "1d", "-1m", "five", `"5m"`, "5m\n", "PT5M", "100000h", "9999999999h"} {
 			cases = append(cases, Case{setting, value, setting})
