@@ -25,7 +25,7 @@ func production() *Settings {
 // set changes one setting. It returns false for one that this service does not have.
 func (s *Settings) set(name string, value any) bool {
 	if list, ok := value.([]string); ok {
-		into := map[string]*[]string{"AuthorizedParties": &s.AuthorizedParties, "AcceptsToken": &s.AcceptsToken}[name]
+		into := map[string]*[]string{"AuthorizedParties": &s.AuthorizedParties, "AcceptsToken": &s.AcceptsToken, "CarryClaims": &s.CarryClaims}[name]
 		*into = list
 		return true
 	}
@@ -76,6 +76,8 @@ func TestSettingsThatWork(t *testing.T) {
 		{"Issuer", "https://app.example.com/__clerk"},
 		{"JWTKey", " \n"},
 		{"AcceptsToken", []string{}},
+		{"CarryClaims", []string{}},
+		{"CarryClaims", []string{"*", "https://example.com/role"}},
 		{"UserMaxAge", "0s"},
 		{"RateLimitShare", 2.0},
 		{"AuthorizedParties", []string{"capacitor://localhost", "https://*.preview.example.com"}},
