@@ -21,9 +21,9 @@ const eventsKept = 7 * 24 * time.Hour
 // number of times: in one transaction it remembers the event's id and stores the
 // record by the rule of this package. After an error nothing of it is stored,
 // and the event has to come again. Without a database (a nil Store) there is
-// nothing to do. The error is not for a client.
+// nothing to do, nor is there for an event of another kind. The error is not for a client.
 func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
-	if s == nil {
+	if s == nil || !concerns(e) {
 		return nil
 	}
 	if field := unstorable(e); field != "" { // and never will be
@@ -37,6 +37,11 @@ func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
 		return errors.New(e.Message) // callers without Encore's runtime log it
 	}
 	return err
+}
+
+// concerns reports whether the database stores what the event says.
+func concerns(e *clerkevent.Event) bool {
+	return e.User != nil || e.Organization != nil || e.Membership != nil || e.Session != nil && e.Type != clerkevent.SessionCreated
 }
 
 func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {

@@ -7,6 +7,7 @@ package clerkevent
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"time"
 
 	"encore.app/auth/clerkauth"
@@ -15,12 +16,14 @@ import (
 // Type is Clerk's name for what happened.
 type Type string
 
-// The types that become an [Event]. Others are ignored.
+// The types whose record an [Event] has decoded. Of any other type it has the
+// payload alone.
 const (
 	UserCreated Type = "user.created"
 	UserUpdated Type = "user.updated" // a ban included
 	UserDeleted Type = "user.deleted"
 
+	SessionCreated Type = "session.created" // the user signed in
 	SessionEnded   Type = "session.ended"   // the user signed out
 	SessionRemoved Type = "session.removed" // the user signed out of one of several accounts
 	SessionRevoked Type = "session.revoked" // somebody else ended it
@@ -32,11 +35,42 @@ const (
 	MembershipCreated Type = "organizationMembership.created"
 	MembershipUpdated Type = "organizationMembership.updated"
 	MembershipDeleted Type = "organizationMembership.deleted"
+
+	InvitationCreated  Type = "organizationInvitation.created"
+	InvitationAccepted Type = "organizationInvitation.accepted"
+	InvitationRevoked  Type = "organizationInvitation.revoked"
+
+	RoleCreated Type = "role.created"
+	RoleUpdated Type = "role.updated"
+	RoleDeleted Type = "role.deleted"
+
+	PermissionCreated Type = "permission.created"
+	PermissionUpdated Type = "permission.updated"
+	PermissionDeleted Type = "permission.deleted"
+
+	SubscriptionCreated Type = "subscription.created"
+	SubscriptionUpdated Type = "subscription.updated"
+	SubscriptionActive  Type = "subscription.active"
+	SubscriptionPastDue Type = "subscription.pastDue"
+
+	SubscriptionItemCreated         Type = "subscriptionItem.created"
+	SubscriptionItemUpdated         Type = "subscriptionItem.updated"
+	SubscriptionItemActive          Type = "subscriptionItem.active"
+	SubscriptionItemCanceled        Type = "subscriptionItem.canceled"
+	SubscriptionItemUpcoming        Type = "subscriptionItem.upcoming"
+	SubscriptionItemEnded           Type = "subscriptionItem.ended"
+	SubscriptionItemAbandoned       Type = "subscriptionItem.abandoned"
+	SubscriptionItemIncomplete      Type = "subscriptionItem.incomplete"
+	SubscriptionItemPastDue         Type = "subscriptionItem.pastDue"
+	SubscriptionItemFreeTrialEnding Type = "subscriptionItem.freeTrialEnding"
+
+	PaymentAttemptCreated Type = "paymentAttempt.created"
+	PaymentAttemptUpdated Type = "paymentAttempt.updated"
 )
 
 // Event is something that happened in Clerk. It may be delivered more than
-// once, with the same ID. Of User, Session, Organization and Membership, the one that
-// Type is about is set, and the others are nil.
+// once, with the same ID. Of the pointers, the one that Type is about is set, and
+// the others are nil. Data is set for every type.
 type Event struct {
 	// ID is the same each time the event is delivered (the header svix-id). Code
 	// that must not act twice stores it in the transaction in which it acts, say
@@ -48,7 +82,8 @@ type Event struct {
 	At time.Time
 	// Subject is the id of the user or the organization that the event belongs
 	// to: the ordering attribute for those who publish events on a topic. Svix
-	// repeats later what did not arrive at first, so only At tells the order.
+	// repeats later what did not arrive at first, so only At tells the order. For a
+	// type that is not decoded, it is the id in the payload, or "".
 	Subject string `pubsub-attr:"subject"`
 	// InstanceID is the Clerk instance that sent the event, ins_…. It is "" in a
 	// webhook that does not say so.
@@ -58,6 +93,16 @@ type Event struct {
 	Session      *Session      `json:",omitempty"`
 	Organization *Organization `json:",omitempty"`
 	Membership   *Membership   `json:",omitempty"`
+	Invitation   *Invitation   `json:",omitempty"`
+	Role         *Role         `json:",omitempty"`
+	Permission   *Permission   `json:",omitempty"`
+
+	Subscription     *Subscription     `json:",omitempty"`
+	SubscriptionItem *SubscriptionItem `json:",omitempty"`
+	PaymentAttempt   *PaymentAttempt   `json:",omitempty"`
+
+	// Data is the payload as Clerk sent it: the member data of the webhook.
+	Data json.RawMessage `json:",omitempty" encore:"sensitive"`
 }
 
 // User is a user as of the event. Of one who was deleted only ID and ExternalID
@@ -78,9 +123,12 @@ type User struct {
 	Banned    bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	// PublicMetadata is a JSON object, or nil for none.
+	PublicMetadata json.RawMessage `json:",omitempty" encore:"sensitive"`
 }
 
-// Session is a session that is over.
+// Session is a session that began or is over.
 type Session struct {
 	ID     string // sess_…
 	UserID string
@@ -111,6 +159,37 @@ type Membership struct {
 	UpdatedAt time.Time
 }
 
+// Invitation is an invitation to an organization as of the event.
+type Invitation struct {
+	ID             string // orginv_…
+	OrganizationID string
+	EmailAddress   string `encore:"sensitive"`
+	Role           string // such as org:admin
+	Status         string // pending, accepted, revoked or expired
+	UserID         string // who accepted it; "" before that
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Role is a role of organizations as of the event.
+type Role struct {
+	ID          string // role_…
+	Key         string // such as org:admin
+	Name        string
+	Description string
+	Permissions []string // their keys, such as org:teams:manage
+}
+
+// Permission is a permission of organizations as of the event.
+type Permission struct {
+	ID          string // perm_…
+	Key         string // such as org:teams:manage
+	Name        string
+	Description string
+}
+
 // Target is told what an event means for who may come in. Its methods may be
 // called twice, late and in any order.
 type Target interface {
@@ -123,25 +202,30 @@ type Target interface {
 // Tell passes the event on to the target. An event that means nothing for who
 // may come in is not an error.
 func (e *Event) Tell(ctx context.Context, target Target) error {
-	switch {
-	case e.Session != nil:
+	switch e.Type {
+	case SessionEnded, SessionRemoved, SessionRevoked:
 		return target.SessionEnded(ctx, e.Session.ID, e.At)
-	case e.User == nil:
-		return nil
-	case e.Type == UserDeleted:
+	case UserDeleted:
 		return target.UserDeleted(ctx, e.User.ID, e.At)
+	case UserCreated, UserUpdated:
+		return target.UserUpdated(ctx, e.userRecord())
 	}
+	return nil
+}
+
+// userRecord is what the event says of its user.
+func (e *Event) userRecord() *clerkauth.UserRecord {
 	updatedAt := cmp.Or(e.User.UpdatedAt, e.At)
 	if e.User.Banned && e.At.After(updatedAt) {
 		updatedAt = e.At // the ban is news, even where the record keeps its time
 	}
-	return target.UserUpdated(ctx, &clerkauth.UserRecord{
+	return &clerkauth.UserRecord{
 		ID:            e.User.ID,
 		PrimaryEmail:  e.User.PrimaryEmailAddress,
 		EmailVerified: e.User.EmailVerified,
 		Banned:        e.User.Banned,
 		UpdatedAt:     updatedAt,
-	})
+	}
 }
 
 // Direct is the [Target] of a program that has the authenticator in its own

@@ -18,7 +18,7 @@ type malformed struct {
 	record, field, fault string
 }
 
-// parse makes an event of a webhook's body, and nil of a type that is ignored
+// parse makes an event of a webhook's body
 // (https://clerk.com/docs/guides/development/webhooks/overview#payload-structure).
 func parse(id string, body []byte) (*Event, *malformed) {
 	var kind struct {
@@ -28,10 +28,6 @@ func parse(id string, body []byte) (*Event, *malformed) {
 	if err == nil && kind.Type == "" {
 		err = &fieldError{"type", "is missing"}
 	}
-	read, known := readers[kind.Type]
-	if err == nil && !known {
-		return nil, nil
-	}
 	var envelope struct {
 		Timestamp  instant         `json:"timestamp"`
 		InstanceID string          `json:"instance_id"`
@@ -40,12 +36,14 @@ func parse(id string, body []byte) (*Event, *malformed) {
 	if err == nil {
 		err = decode(body, "", &envelope)
 	}
-	e := &Event{ID: id, Type: kind.Type, At: envelope.Timestamp.Time, InstanceID: envelope.InstanceID}
+	e := &Event{ID: id, Type: kind.Type, At: envelope.Timestamp.Time, InstanceID: envelope.InstanceID, Data: envelope.Data}
 	if err == nil && e.At.IsZero() {
 		err = &fieldError{"timestamp", "is missing"}
 	}
-	if err == nil {
+	if read, known := readers[kind.Type]; err == nil && known {
 		err = read(e, envelope.Data)
+	} else if err == nil {
+		e.Subject = recordID(envelope.Data)
 	}
 	if err == nil {
 		return e, nil
@@ -148,9 +146,20 @@ func (i *instant) UnmarshalJSON(data []byte) error {
 
 var readers = map[Type]func(*Event, []byte) error{
 	UserCreated: readUser, UserUpdated: readUser, UserDeleted: readUser,
-	SessionEnded: readSession, SessionRemoved: readSession, SessionRevoked: readSession,
+	SessionCreated: readSession, SessionEnded: readSession, SessionRemoved: readSession, SessionRevoked: readSession,
 	OrganizationCreated: readOrganization, OrganizationUpdated: readOrganization, OrganizationDeleted: readOrganization,
 	MembershipCreated: readMembership, MembershipUpdated: readMembership, MembershipDeleted: readMembership,
+	InvitationCreated: readInvitation, InvitationAccepted: readInvitation, InvitationRevoked: readInvitation,
+	RoleCreated: readRole, RoleUpdated: readRole, RoleDeleted: readRole,
+	PermissionCreated: readPermission, PermissionUpdated: readPermission, PermissionDeleted: readPermission,
+	SubscriptionCreated: readSubscription, SubscriptionUpdated: readSubscription, SubscriptionActive: readSubscription,
+	SubscriptionPastDue:     readSubscription,
+	SubscriptionItemCreated: readSubscriptionItem, SubscriptionItemUpdated: readSubscriptionItem,
+	SubscriptionItemActive: readSubscriptionItem, SubscriptionItemCanceled: readSubscriptionItem,
+	SubscriptionItemUpcoming: readSubscriptionItem, SubscriptionItemEnded: readSubscriptionItem,
+	SubscriptionItemAbandoned: readSubscriptionItem, SubscriptionItemIncomplete: readSubscriptionItem,
+	SubscriptionItemPastDue: readSubscriptionItem, SubscriptionItemFreeTrialEnding: readSubscriptionItem,
+	PaymentAttemptCreated: readPaymentAttempt, PaymentAttemptUpdated: readPaymentAttempt,
 }
 
 func readUser(e *Event, data []byte) error {
@@ -171,6 +180,8 @@ func readUser(e *Event, data []byte) error {
 		Banned    bool    `json:"banned"`
 		CreatedAt instant `json:"created_at"`
 		UpdatedAt instant `json:"updated_at"`
+
+		PublicMetadata json.RawMessage `json:"public_metadata"`
 	}
 	if err := decodeData(data, &user, requiredID{"id", &user.ID}); err != nil {
 		return err
@@ -180,6 +191,9 @@ func readUser(e *Event, data []byte) error {
 		ID: user.ID, ExternalID: user.ExternalID,
 		Username: user.Username, FirstName: user.FirstName, LastName: user.LastName,
 		Banned: user.Banned, CreatedAt: user.CreatedAt.Time, UpdatedAt: user.UpdatedAt.Time,
+	}
+	if metadata := user.PublicMetadata; len(metadata) > 0 && metadata[0] == '{' {
+		e.User.PublicMetadata = metadata
 	}
 	for _, address := range user.EmailAddresses {
 		if address.ID == user.PrimaryEmailAddressID && address.ID != "" {
@@ -249,5 +263,65 @@ func readMembership(e *Event, data []byte) error {
 		UserID: membership.PublicUserData.UserID, Role: membership.Role, Identifier: membership.PublicUserData.Identifier,
 		CreatedAt: membership.CreatedAt.Time, UpdatedAt: membership.UpdatedAt.Time,
 	}
+	return nil
+}
+
+// readInvitation orders an invitation's events with those of its organization.
+func readInvitation(e *Event, data []byte) error {
+	var i struct {
+		ID             string  `json:"id"`
+		OrganizationID string  `json:"organization_id"`
+		EmailAddress   string  `json:"email_address"`
+		Role           string  `json:"role"`
+		Status         string  `json:"status"`
+		UserID         string  `json:"user_id"`
+		CreatedAt      instant `json:"created_at"`
+		UpdatedAt      instant `json:"updated_at"`
+		ExpiresAt      instant `json:"expires_at"`
+	}
+	if err := decodeData(data, &i, requiredID{"id", &i.ID}, requiredID{"organization_id", &i.OrganizationID}); err != nil {
+		return err
+	}
+	e.Subject = i.OrganizationID
+	e.Invitation = &Invitation{
+		ID: i.ID, OrganizationID: i.OrganizationID, EmailAddress: i.EmailAddress, Role: i.Role, Status: i.Status, UserID: i.UserID,
+		CreatedAt: i.CreatedAt.Time, UpdatedAt: i.UpdatedAt.Time, ExpiresAt: i.ExpiresAt.Time,
+	}
+	return nil
+}
+
+func readRole(e *Event, data []byte) error {
+	var r struct {
+		ID          string `json:"id"`
+		Key         string `json:"key"`
+		Name        string `json:"name"`
+		Description string `json:"description"`
+		Permissions []struct {
+			Key string `json:"key"`
+		} `json:"permissions"`
+	}
+	if err := decodeData(data, &r, requiredID{"id", &r.ID}); err != nil {
+		return err
+	}
+	e.Subject = r.ID
+	e.Role = &Role{ID: r.ID, Key: r.Key, Name: r.Name, Description: r.Description}
+	for _, permission := range r.Permissions {
+		e.Role.Permissions = append(e.Role.Permissions, permission.Key)
+	}
+	return nil
+}
+
+func readPermission(e *Event, data []byte) error {
+	var p struct {
+		ID          string `json:"id"`
+		Key         string `json:"key"`
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	}
+	if err := decodeData(data, &p, requiredID{"id", &p.ID}); err != nil {
+		return err
+	}
+	e.Subject = p.ID
+	e.Permission = &Permission{ID: p.ID, Key: p.Key, Name: p.Name, Description: p.Description}
 	return nil
 }

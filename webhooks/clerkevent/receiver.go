@@ -44,7 +44,7 @@ const (
 )
 
 // Receiver is an [http.Handler] that takes Clerk's webhooks. It answers 204 to
-// an event that was handled, and to one that is ignored or skipped.
+// an event that was handled, and to one that is skipped.
 type Receiver struct {
 	verifiers []*standardwebhooks.Webhook
 	handle    func(context.Context, *Event) error

@@ -173,6 +173,9 @@ func TestMalformedEventsAreSkippedAndNamed(t *testing.T) {
 		{"a session without an id", `{"type":"session.ended",` + at + `,"data":{"user_id":"user_ada"}}`, "session.ended", "", "data.id", "is missing"},
 		{"an organization without an id", `{"type":"organization.created",` + at + `,"data":{"name":"x"}}`, "organization.created", "", "data.id", "is missing"},
 		{"a membership without public_user_data", `{"type":"organizationMembership.created",` + at + `,"data":{"id":"orgmem_1","organization":{"id":"org_1"}}}`, "organizationMembership.created", "orgmem_1", "data.public_user_data.user_id", "is missing"},
+		{"an invitation without its organization", `{"type":"organizationInvitation.created",` + at + `,"data":{"id":"orginv_1"}}`, "organizationInvitation.created", "orginv_1", "data.organization_id", "is missing"},
+		{"a subscription without an id", `{"type":"subscription.active",` + at + `,"data":{"status":"active"}}`, "subscription.active", "", "data.id", "is missing"},
+		{"another type without a time", `{"type":"email.created","data":{"id":"ema_1"}}`, "email.created", "ema_1", "timestamp", "is missing"},
 		{"a membership without its organization", `{"type":"organizationMembership.created",` + at + `,"data":{"id":"orgmem_1","public_user_data":{"user_id":"user_ada"}}}`, "organizationMembership.created", "orgmem_1", "data.organization.id", "is missing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -268,7 +271,7 @@ func TestEventsAreTyped(t *testing.T) {
 			}
 			if e.User != nil {
 				known := *e.User
-				known.CreatedAt, known.UpdatedAt = time.Time{}, time.Time{}
+				known.CreatedAt, known.UpdatedAt, known.PublicMetadata = time.Time{}, time.Time{}, nil
 				e.User = &known
 			}
 			if !reflect.DeepEqual(e.User, test.user) {
@@ -321,12 +324,22 @@ func next(t *testing.T, handled <-chan *clerkevent.Event) *clerkevent.Event {
 
 const fakeSecret = "whsec_ZmFrZWNsZXJrIHdlYmhvb2sgc2VjcmV0"
 
-func TestUnknownTypesAreIgnored(t *testing.T) {
+func TestEveryTypeComesWithItsPayload(t *testing.T) {
 	r := newReceiver(t, fakeSecret)
 	clerk := startClerk(t, fakeclerk.Options{})
-	body := []byte(`{"type":"email.created","timestamp":1795400000000,"data":{"id":5}}`)
-	if got := r.send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); got != 204 || len(r.handled) != 0 || len(r.reported) != 0 {
-		t.Errorf("got %d, handled %d, reported %v", got, len(r.handled), r.reported)
+	for _, test := range []struct{ eventType, data, subject string }{
+		{"email.created", `{"id": 5, "to_email_address":"ada@example.com"}`, "5"},
+		{"waitlistEntry.created", `{"id":"wle_1"}`, "wle_1"},
+		{"something.new", `[1]`, ""},
+		{"user.deleted", `{"id":"user_ada","deleted":true}`, "user_ada"},
+	} {
+		body := []byte(`{"type":"` + test.eventType + `","timestamp":1795400000000,"data":` + test.data + `}`)
+		if got := r.send(t, body, clerk.SignWebhook("msg_1", time.Now(), body)); got != 204 || len(r.reported) != 0 {
+			t.Errorf("%s: got %d, reported %v", test.eventType, got, r.reported)
+		}
+		if e := next(t, r.handled); string(e.Type) != test.eventType || string(e.Data) != test.data || e.Subject != test.subject {
+			t.Errorf("%s: got %+v, data %s", test.eventType, e, e.Data)
+		}
 	}
 }
 
@@ -478,6 +491,8 @@ func TestTell(t *testing.T) {
 		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 6)}, "updated user_1 a@example.com verified:true banned:true 7"},
 		{clerkevent.Event{Type: clerkevent.UserUpdated, User: user(true, 0)}, "updated user_1 a@example.com verified:true banned:true 7"},
 		{clerkevent.Event{Type: clerkevent.UserDeleted, User: &clerkevent.User{ID: "user_"}}, "deleted user_7"},
+		{clerkevent.Event{Type: clerkevent.SessionCreated, Session: session}, ""},
+		{clerkevent.Event{Type: "email.created"}, ""},
 		{clerkevent.Event{Type: clerkevent.SessionEnded, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.SessionRemoved, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.SessionRevoked, Session: session}, "ended sess_7"},
