@@ -70,7 +70,7 @@ func TestDeniedLineNamesTheActor(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		caller := &clerkauth.Caller{TokenType: clerkauth.SessionToken, UserID: "user_ada", Actor: &clerkauth.Actor{Subject: subject}}
-		code, message, _ := refusal(t, access.Require(caller, slog.New(slog.NewTextHandler(&log, nil)), clerkauth.InPerson()))
+		code, message, _ := refusal(t, authz.Require(caller, slog.New(slog.NewTextHandler(&log, nil)), clerkauth.InPerson()))
 		if code != errs.PermissionDenied || message != "requires the user in person" {
 			t.Errorf("got %v %q", code, message)
 		}
@@ -86,7 +86,7 @@ func TestClaimThatDidNotTravel(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	code, message, _ := refusal(t, access.Require(&caller, slog.New(slog.NewTextHandler(&log, nil)), clerkauth.Claim("tier", 3)))
+	code, message, _ := refusal(t, authz.Require(&caller, slog.New(slog.NewTextHandler(&log, nil)), clerkauth.Claim("tier", 3)))
 	if code != errs.PermissionDenied || message != "permission denied" {
 		t.Errorf("got %v %q", code, message)
 	}
