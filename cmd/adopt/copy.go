@@ -12,9 +12,9 @@ import (
 )
 
 // optional are the folders that others do without: where such a folder is not
-// adopted, the files named after it and the lines that end in a comment such as
-// "// account:" stay behind.
-var optional = map[string]string{"account": "account", "standalone": "internal/standalone"}
+// adopted, the files named after it stay behind. In older versions, so do the
+// lines that end in a comment such as "// account:".
+var optional = map[string]string{"account": "account"}
 
 // licenseName is the file in the app with the licence of what was copied.
 const licenseName = ".clerk-starter.license"

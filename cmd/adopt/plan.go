@@ -48,14 +48,22 @@ func newPlan(ctx context.Context, starter *repository, a *app, commit string, up
 			return nil, err
 		}
 	}
-	slices.Sort(p.folders)
-	p.folders = slices.Compact(p.folders)
+	p.folders = outermost(p.folders)
 	if p.after, err = p.to.copyFor(a.module, p.folders); err != nil {
 		return nil, err
 	}
 	p.keepSettings()
 	p.uncommitted, _ = git(ctx, starter.folder, append([]string{"status", "--porcelain", "--"}, p.folders...)...)
 	return p, p.check()
+}
+
+// outermost leaves out folders that are in another one.
+func outermost(folders []string) []string {
+	slices.Sort(folders)
+	all := slices.Compact(folders)
+	return slices.DeleteFunc(slices.Clone(all), func(folder string) bool {
+		return slices.ContainsFunc(all, func(other string) bool { return within(folder, other) })
+	})
 }
 
 // addRecorded adds what the app has already, under the names of today.

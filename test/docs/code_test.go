@@ -9,26 +9,6 @@ import (
 	"testing"
 )
 
-// docs/events.md shows handle as it is, so that what is pasted loses no call.
-func TestTheDocumentsShowTheRealHandle(t *testing.T) {
-	source := read(t, "webhooks/webhooks.go")
-	document := read(t, "docs/events.md")
-	// Who has removed the service account has removed its line.
-	line := regexp.MustCompile(`(?m)^.*// accoun[t]:.*\n`) // which is not marked itself
-	source, document = line.ReplaceAllString(source, ""), line.ReplaceAllString(document, "")
-	_, rest, _ := strings.Cut(source, "\nfunc handle(")
-	body, _, found := strings.Cut(rest, "\n}\n")
-	if !found || !strings.Contains(body, ".Tell(") {
-		t.Fatal("webhooks.go has no function handle")
-	}
-	if !strings.Contains(document, "```go\nfunc handle("+body+"\n}\n```") {
-		t.Error("docs/events.md shows another function handle than webhooks.go has")
-	}
-	if strings.Count(document, "func handle(") != 1 {
-		t.Error("docs/events.md shows more than one function handle")
-	}
-}
-
 // Every reason of a refusal is explained.
 func TestReasonsAreDocumented(t *testing.T) {
 	page := read(t, "docs/operations.md")

@@ -22,6 +22,7 @@ var answers = []struct{ command, want string }{
 	{"type=api_key", `"code":"permission_denied"`},
 	{"azp=')", `"code":"unauthenticated"`},
 	{"org=analytical", "eyJ"},
+	{"-s 127.0.0.1:4100", "GET /v1/jwks"},
 	{"/debug/counters", `"decisions`},
 	{"/user/profile", `"userId":"user_ada"`},
 	{"/users/user_grace/ban", `"banned":true`},

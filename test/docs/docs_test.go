@@ -159,7 +159,8 @@ func TestServicesUnderEncore(t *testing.T) {
 	}
 	copyFiles(".", ".", func(content []byte) []byte { return content })
 	copyFiles("test/docs/app", ".", func(content []byte) []byte {
-		return bytes.TrimPrefix(content, []byte("//go:build docs\n\n"))
+		content = bytes.TrimPrefix(content, []byte("//go:build docs\n\n"))
+		return bytes.Replace(content, []byte("//go:build docs && "), []byte("//go:build "), 1)
 	})
 	check := exec.CommandContext(t.Context(), "encore", "check")
 	check.Dir, check.Env = folder, append(os.Environ(), "CLERK_SECRET_KEY=sk_test_fakeclerk")
@@ -167,11 +168,16 @@ func TestServicesUnderEncore(t *testing.T) {
 	if err != nil || !strings.Contains(string(output), "app is ready") {
 		t.Errorf("encore check: %v\n%s", err, output)
 	}
+	test := exec.CommandContext(t.Context(), "encore", "test", "./articles")
+	test.Dir, test.Env = folder, check.Env
+	if output, err := test.CombinedOutput(); err != nil {
+		t.Errorf("encore test: %v\n%s", err, output)
+	}
 }
 
 // What Encore does not look at compiles, too, where there is no Encore.
 func TestServicesCompile(t *testing.T) {
-	vet := exec.CommandContext(t.Context(), "go", "vet", "-tags", "docs", "./app/notes", "./app/mail", "./app/webhooks")
+	vet := exec.CommandContext(t.Context(), "go", "vet", "-tags", "docs,encore_local", "./app/articles", "./app/e2e", "./app/notes", "./app/mail", "./app/webhooks")
 	if output, err := vet.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, output)
 	}
