@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"time"
 
 	"encore.app/auth/clerkauth"
 )
@@ -12,8 +11,8 @@ import (
 // TestAtOnce delivers the events of a history twice each, in any order and many
 // at once, beside first requests and a reconciliation.
 func TestAtOnce(t *testing.T) {
-	seed := setting(t, "ACCOUNT_SEED", uint64(time.Now().UnixNano()))
-	t.Logf("ACCOUNT_SEED=%d", seed)
+	seed := randomSeed(t)
+	t.Logf("SEED=%d", seed)
 	crash := new(crasher)
 	s, log := newStore(t, crash)
 	execute(t, s, guards)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -64,16 +65,19 @@ func (c *crasher) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQu
 	}
 }
 
-func setting(t *testing.T, name string, fallback uint64) uint64 {
-	text := os.Getenv(name)
+var histories = flag.Uint64("histories", 0, "how many histories TestHistories plays; 0: 40, or 10,000 with TESTS=whole")
+
+// randomSeed is SEED, or one that was not used before.
+func randomSeed(t *testing.T) uint64 {
+	text := os.Getenv("SEED")
 	if text == "" {
-		return fallback
+		return uint64(time.Now().UnixNano())
 	}
-	value, err := strconv.ParseUint(text, 10, 64)
+	seed, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("SEED: %v", err)
 	}
-	return value
+	return seed
 }
 
 // TestHistories plays random histories of Clerk whose events are lost, doubled,
@@ -81,16 +85,14 @@ func setting(t *testing.T, name string, fallback uint64) uint64 {
 // and reconciliations while Clerk changes. Lists have several pages, records that
 // do not fit into one answer, and leave out for a while what is there; the lock of
 // a reconciliation is lost to another process. A reconciliation at the end makes
-// the tables equal to Clerk, with the settings of everybody. TESTS=whole plays 10,000; ACCOUNT_HISTORIES sets their
-// number, ACCOUNT_SEED the first seed.
+// the tables equal to Clerk, with the settings of everybody. SEED is the first seed.
 func TestHistories(t *testing.T) {
-	fallback := uint64(40)
+	most := cmp.Or(*histories, 40)
 	if whole {
-		fallback = 10_000
+		most = cmp.Or(*histories, 10_000)
 	}
-	histories := setting(t, "ACCOUNT_HISTORIES", fallback)
-	seed := setting(t, "ACCOUNT_SEED", uint64(time.Now().UnixNano()))
-	t.Logf("ACCOUNT_SEED=%d ACCOUNT_HISTORIES=%d", seed, histories)
+	seed := randomSeed(t)
+	t.Logf("SEED=%d go test -run TestHistories ./account/store -histories %d", seed, most)
 	var next, crashes atomic.Uint64
 	t.Run("all", func(t *testing.T) {
 		for worker := range 4 { // as many at once as -parallel says
@@ -99,7 +101,7 @@ func TestHistories(t *testing.T) {
 				crash := new(crasher)
 				s, log := newStore(t, crash)
 				execute(t, s, guards)
-				for n := next.Add(1); n <= histories && !t.Failed(); n = next.Add(1) {
+				for n := next.Add(1); n <= most && !t.Failed(); n = next.Add(1) {
 					h := &history{t: t, s: s, log: log, crash: crash, seed: seed + n,
 						model: newModel(rand.New(rand.NewPCG(seed+n, 0)))}
 					h.play()
@@ -125,7 +127,7 @@ type history struct {
 
 func (h *history) fatal(args ...any) {
 	h.t.Helper()
-	h.t.Fatal(append([]any{fmt.Sprintf("ACCOUNT_SEED=%d ACCOUNT_HISTORIES=1:", h.seed-1)}, args...)...)
+	h.t.Fatal(append([]any{fmt.Sprintf("SEED=%d go test -run TestHistories ./account/store -histories 1:", h.seed-1)}, args...)...)
 }
 
 func (h *history) play() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +12,7 @@ import (
 
 func TestStart(t *testing.T) {
 	server, err := Start(t.Context())
-	if errors.Is(err, ErrUnavailable) && os.Getenv("ACCOUNT_TESTS") != "required" {
+	if errors.Is(err, ErrUnavailable) && !strings.Contains(os.Getenv("REQUIRED"), "postgres") {
 		t.Skip(err)
 	}
 	if err != nil {

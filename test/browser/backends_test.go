@@ -17,17 +17,17 @@ import (
 	"encore.app/internal/standalone"
 )
 
-// startBackend starts the backend that BROWSER_BACKEND names, with those
+// startBackend starts the backend that BACKEND names, with those
 // authorized parties, and returns its address.
 func startBackend(t *testing.T, clerk *fakeclerk.Server, parties []string) (address string) {
 	t.Helper()
-	switch backend := os.Getenv("BROWSER_BACKEND"); backend {
+	switch backend := os.Getenv("BACKEND"); backend {
 	case "", "standalone":
 		return startStandalone(t, clerk, parties)
 	case "encore":
 		return startEncore(t, clerk, parties)
 	default:
-		t.Fatalf("BROWSER_BACKEND=%s: it is standalone or encore", backend)
+		t.Fatalf("BACKEND=%s: it is standalone or encore", backend)
 		return ""
 	}
 }

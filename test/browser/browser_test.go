@@ -1,10 +1,10 @@
 // Package browser drives the page of web/ in a real browser, with the fake Clerk
 // and one of two backends: by default the standalone handler, in this process;
-// with BROWSER_BACKEND=encore the app under encore run.
+// with BACKEND=encore the app under encore run.
 //
 // It needs Node, Chromium (CHROMIUM names one that is not in the PATH), the built
 // page and the suite's own packages: npm --prefix test/browser ci. Where one is
-// missing the suite is skipped, or fails if BROWSER_TESTS=required.
+// missing the suite is skipped, or fails if REQUIRED=node.
 package browser
 
 import (
@@ -81,10 +81,10 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestScreenshots renews web/screenshots if SCREENSHOTS is set.
+// TestScreenshots renews web/screenshots with TESTS=screenshots.
 func TestScreenshots(t *testing.T) {
-	if os.Getenv("SCREENSHOTS") == "" {
-		t.Skip("SCREENSHOTS=1 renews web/screenshots")
+	if os.Getenv("TESTS") != "screenshots" {
+		t.Skip("TESTS=screenshots renews web/screenshots")
 	}
 	// The addresses of cmd/dev, because the pictures show them.
 	w := start(t, addresses{page: "127.0.0.1:3001", api: "127.0.0.1:4000"}, time.Minute)
@@ -104,7 +104,7 @@ type addresses struct{ page, api string }
 func start(t *testing.T, at addresses, lifetime time.Duration) world {
 	t.Helper()
 	if missing := missing(); missing != "" {
-		if os.Getenv("BROWSER_TESTS") == "required" {
+		if strings.Contains(os.Getenv("REQUIRED"), "node") {
 			t.Fatal(missing)
 		}
 		t.Skip(missing)

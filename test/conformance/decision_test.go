@@ -87,13 +87,13 @@ const (
 // tokens as Clerk makes them are accepted.
 func TestDecision(t *testing.T) {
 	seed := uint64(20261123)
-	if given := os.Getenv("CONFORMANCE_SEED"); given != "" {
+	if given := os.Getenv("SEED"); given != "" {
 		var err error
 		if seed, err = strconv.ParseUint(given, 10, 64); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("CONFORMANCE_SEED=%d", seed)
+	t.Logf("SEED=%d", seed)
 	reference := startNode(t, "reference.mjs")
 
 	cryptotest.SetGlobalRandom(t, seed) // the same keys, and so the same tokens

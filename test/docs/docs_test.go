@@ -133,10 +133,10 @@ func TestGoCode(t *testing.T) {
 // would take them for services of this application. Here each stands in a copy of
 // the repository, where Encore checks it as it would in an application.
 //
-//	TAKEALONG=1 go test ./test/docs
+//	TESTS=encore go test ./test/docs
 func TestServicesUnderEncore(t *testing.T) {
-	if os.Getenv("TAKEALONG") == "" {
-		t.Skip("needs the Encore CLI: TAKEALONG=1 runs it")
+	if os.Getenv("TESTS") != "encore" {
+		t.Skip("needs the Encore CLI: TESTS=encore runs it")
 	}
 	folder := t.TempDir()
 	copyFiles := func(from, pattern string, change func([]byte) []byte) {

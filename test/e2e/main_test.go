@@ -2,9 +2,9 @@
 // one of three servers:
 //
 //   - by default the standalone handler, started in this process;
-//   - with E2E_BACKEND=encore a copy of the app under encore run, started here;
-//   - with E2E_API_URL and E2E_CLERK_URL a backend and a fake Clerk that already
-//     run, for instance by go run ./cmd/dev.
+//   - with BACKEND=encore a copy of the app under encore run, started here;
+//   - with BACKEND=URL,URL a backend and a fake Clerk that already run, for
+//     instance by go run ./cmd/dev.
 package e2e
 
 import (
@@ -56,19 +56,18 @@ func TestMain(m *testing.M) {
 }
 
 func start() (stop func(), err error) {
-	if api, clerk := os.Getenv("E2E_API_URL"), os.Getenv("E2E_CLERK_URL"); api != "" && clerk != "" {
+	backend := os.Getenv("BACKEND")
+	if api, clerk, ok := strings.Cut(backend, ","); ok {
 		w = world{api: api, clerk: clerk, keysMaxAge: 5 * time.Minute, userMaxAge: time.Minute, userStaleIfError: 15 * time.Minute}
 		return withoutWebhooks()
-	} else if api+clerk != "" {
-		return nil, fmt.Errorf("E2E_API_URL and E2E_CLERK_URL go together")
 	}
-	switch backend := os.Getenv("E2E_BACKEND"); backend {
+	switch backend {
 	case "", "standalone":
 		return startStandalone()
 	case "encore":
 		return startEncore()
 	default:
-		return nil, fmt.Errorf("E2E_BACKEND=%s: it is standalone or encore", backend)
+		return nil, fmt.Errorf("BACKEND=%s: it is standalone, encore, or the URLs of a backend and a fake Clerk with a comma between", backend)
 	}
 }
 
@@ -77,14 +76,14 @@ func start() (stop func(), err error) {
 func withoutWebhooks() (stop func(), err error) {
 	response, err := client.Get(w.clerk + "/fakeclerk/webhooks")
 	if err != nil {
-		return nil, fmt.Errorf("E2E_CLERK_URL: %w", err)
+		return nil, fmt.Errorf("BACKEND: the fake Clerk: %w", err)
 	}
 	defer response.Body.Close()
 	var before struct {
 		URL string `json:"url"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&before); err != nil {
-		return nil, fmt.Errorf("E2E_CLERK_URL is no fake Clerk: %w", err)
+		return nil, fmt.Errorf("BACKEND: the second URL is no fake Clerk: %w", err)
 	}
 	send := func(url string) error {
 		body := fmt.Sprintf(`{"url":%q}`, url)

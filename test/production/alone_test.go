@@ -25,7 +25,7 @@ func TestAlone(t *testing.T) {
 	t.Run("does not believe the headers of a service", func(t *testing.T) { forge(t, i) })
 	t.Run("passes the suite test/e2e", func(t *testing.T) {
 		command := exec.Command("go", "test", "-count=1", "../e2e")
-		command.Env = append(os.Environ(), "E2E_API_URL="+i.url(""), "E2E_CLERK_URL="+e.clerk.forE2E.URL, "POSTGRES_FOLDER="+e.database.Folder())
+		command.Env = append(os.Environ(), "BACKEND="+i.url("")+","+e.clerk.forE2E.URL, "POSTGRES_FOLDER="+e.database.Folder())
 		if output, err := command.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, output)
 		}

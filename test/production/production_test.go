@@ -17,7 +17,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +54,7 @@ func TestMain(m *testing.M) {
 // setup skips the test where something is missing.
 func setup(t testing.TB) *environment {
 	t.Helper()
-	if !strings.Contains(os.Getenv("TESTS"), "encore") {
+	if os.Getenv("TESTS") != "encore" {
 		t.Skip("needs the Encore CLI and minutes: TESTS=encore runs it")
 	}
 	for _, program := range []string{"encore", "haproxy", "git"} {

@@ -2,7 +2,7 @@
 // runs the commands of that section, as written, on Encore apps of its own, and
 // asks each app for the profile of a user of the fake Clerk.
 //
-//	TAKEALONG=1 go test -count=1 -timeout 30m ./test/takealong
+//	TESTS=encore go test -count=1 -timeout 30m ./test/takealong
 //
 // It needs the Encore CLI, and a Go module proxy or a filled module cache.
 package takealong
@@ -102,8 +102,8 @@ type clone struct {
 
 func newClone(t *testing.T, app map[string]string) *clone {
 	t.Helper()
-	if os.Getenv("TAKEALONG") == "" {
-		t.Skip("needs the Encore CLI and several minutes: TAKEALONG=1 runs it")
+	if os.Getenv("TESTS") != "encore" {
+		t.Skip("needs the Encore CLI and several minutes: TESTS=encore runs it")
 	}
 	root, err := filepath.Abs("../..")
 	if err != nil {

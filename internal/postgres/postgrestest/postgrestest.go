@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,7 +33,7 @@ func Main(m *testing.M) {
 }
 
 // Database makes a database and returns how to connect to it. The test is
-// skipped where there is no PostgreSQL, or fails with ACCOUNT_TESTS=required.
+// skipped where there is no PostgreSQL, or fails with REQUIRED=postgres.
 // Without a [Main], the server stops when the process ends.
 func Database(t testing.TB) string {
 	t.Helper()
@@ -48,7 +49,7 @@ func Database(t testing.TB) string {
 func DatabaseIfAny(t testing.TB) string {
 	t.Helper()
 	url, err := started()
-	if errors.Is(err, postgres.ErrUnavailable) && os.Getenv("ACCOUNT_TESTS") != "required" {
+	if errors.Is(err, postgres.ErrUnavailable) && !strings.Contains(os.Getenv("REQUIRED"), "postgres") {
 		return ""
 	}
 	if err != nil {
