@@ -35,8 +35,7 @@ const (
 	profile = `{"userId":"user_ada","email":"ada@example.com"}`
 
 	connections = 32
-	window      = 1500 * time.Millisecond // of load on one server in one round
-	newTokens   = 2000                    // in one round, of the server that sees each token once
+	newTokens   = 2000 // in one round, of the server that sees each token once
 )
 
 // TestMain is also the main function of the servers, which are processes of their
@@ -214,6 +213,10 @@ func BenchmarkProfile(b *testing.B) {
 			bare := start(b, clerk, "net/http alone, the same bytes", false, os.Args[0], "serve", "bare")
 			sdk := start(b, clerk, "clerk-sdk-go, middleware + user.Get", false, os.Args[0], "serve", "guide")
 			servers := append([]*server{guide, bare, sdk}, ours(b, clerk)...)
+			window := 1500 * time.Millisecond // of load on one server in one round
+			if testing.Short() {
+				window /= 5
+			}
 			for _, s := range servers {
 				s.measure(b, clerk, math.MaxInt, window/5) // warms up
 			}
