@@ -5,7 +5,6 @@
 package authtest
 
 import (
-	"os"
 	"testing"
 
 	"encore.app/fakeclerk"
@@ -37,16 +36,4 @@ func (c *Clerk) Token(userID string, options ...fakeclerk.TokenOption) string {
 		c.t.Fatal(err)
 	}
 	return token
-}
-
-// Environment is the environment for encore run, or another backend, that asks
-// this Clerk in the place of yours.
-func (c *Clerk) Environment() []string {
-	return append(os.Environ(),
-		"CLERK_SECRET_KEY="+c.SecretKey(),
-		"CLERK_API_URL="+c.URL(),
-		"CLERK_ISSUER="+c.Issuer(),
-		"CLERK_AUTHORIZED_PARTIES="+fakeclerk.DefaultAuthorizedParty,
-		"CLERK_WEBHOOK_SIGNING_SECRET="+c.WebhookSigningSecret(),
-	)
 }

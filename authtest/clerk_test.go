@@ -3,7 +3,6 @@ package authtest_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"testing"
 
 	"encore.app/auth/clerkauth"
@@ -36,16 +35,6 @@ func TestTokensOverHTTP(t *testing.T) {
 		_ = response.Body.Close()
 		if response.StatusCode != want {
 			t.Errorf("status %d, want %d", response.StatusCode, want)
-		}
-	}
-}
-
-func TestEnvironment(t *testing.T) {
-	clerk := authtest.StartClerk(t)
-	environment := clerk.Environment()
-	for _, variable := range []string{"CLERK_API_URL=" + clerk.URL(), "CLERK_SECRET_KEY=" + clerk.SecretKey()} {
-		if !slices.Contains(environment, variable) {
-			t.Errorf("%s is not set", variable)
 		}
 	}
 }

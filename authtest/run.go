@@ -30,7 +30,7 @@ func (c *Clerk) EncoreRun(folder string) (url string) {
 	var out output
 	ctx, cancel := context.WithCancel(context.Background())
 	command := exec.CommandContext(ctx, "encore", "run", "--browser=never", "--listen=127.0.0.1", "--port="+strconv.Itoa(port))
-	command.Dir, command.Env = folder, c.Environment()
+	command.Dir, command.Env = folder, append(os.Environ(), c.Environment()...)
 	command.Stdout, command.Stderr = &out, &out
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = stopTimeout

@@ -169,6 +169,18 @@ func (s *Server) InstanceID() string { return s.options.InstanceID }
 // Issuer is the iss claim of every token.
 func (s *Server) Issuer() string { return s.options.Issuer }
 
+// Environment has the variables, as in [os/exec.Cmd].Env, with which a backend
+// asks this server in the place of Clerk.
+func (s *Server) Environment() []string {
+	return []string{
+		"CLERK_SECRET_KEY=" + s.SecretKey(),
+		"CLERK_API_URL=" + s.URL(),
+		"CLERK_ISSUER=" + s.Issuer(),
+		"CLERK_AUTHORIZED_PARTIES=" + DefaultAuthorizedParty,
+		"CLERK_WEBHOOK_SIGNING_SECRET=" + s.WebhookSigningSecret(),
+	}
+}
+
 // getInstance answers GET /v1/instance.
 func (s *Server) getInstance(*http.Request) (any, error) {
 	environment := "development"

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("FAKECLERK_RUN_TEST") == "print" { // as the command
+		os.Stdout.WriteString(os.Getenv("CLERK_API_URL") + " " + os.Getenv("CLERK_SECRET_KEY"))
+		os.Exit(3)
+	}
+	os.Exit(m.Run())
+}
+
+func TestTheCommandAsksTheFakeClerk(t *testing.T) {
+	t.Setenv("FAKECLERK_RUN_TEST", "print")
+	var out, failure bytes.Buffer
+	err := run(t.Context(), []string{"-clerk", "127.0.0.1:0", os.Args[0]}, &out, &failure)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("got %v, want the status of the command", err)
+	}
+	if !strings.HasPrefix(out.String(), "http://127.0.0.1:") || !strings.HasSuffix(out.String(), " sk_test_fakeclerk") {
+		t.Errorf("the command saw %q", out.String())
+	}
+	if err := run(t.Context(), nil, &out, &failure); err == nil {
+		t.Error("no command is named, and no error")
+	}
+}
