@@ -10,6 +10,7 @@ import (
 
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/go-jose/go-jose/v3"
+	"github.com/google/go-cmp/cmp"
 
 	"encore.app/fakeclerk"
 )
@@ -51,11 +52,11 @@ func TestSessionToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			header, claims := decode(t, token)
-			if !reflect.DeepEqual(header, test.header) {
-				t.Errorf("header\n got %v\nwant %v", header, test.header)
+			if diff := cmp.Diff(test.header, header); diff != "" {
+				t.Error("header: -want +got\n", diff)
 			}
-			if got := without(claims, "sid", "jti"); !reflect.DeepEqual(got, test.claims) {
-				t.Errorf("claims\n got %v\nwant %v", got, test.claims)
+			if diff := cmp.Diff(test.claims, without(claims, "sid", "jti")); diff != "" {
+				t.Error("claims: -want +got\n", diff)
 			}
 			if sid, _ := claims["sid"].(string); !strings.HasPrefix(sid, "sess_") || claims["jti"] == "" {
 				t.Errorf("sid %v, jti %v", claims["sid"], claims["jti"])

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"encore.app/auth/clerkauth"
@@ -274,8 +275,8 @@ func TestEventsAreTyped(t *testing.T) {
 				known.CreatedAt, known.UpdatedAt, known.PublicMetadata = time.Time{}, time.Time{}, nil
 				e.User = &known
 			}
-			if !reflect.DeepEqual(e.User, test.user) {
-				t.Errorf("got %+v, want %+v", e.User, test.user)
+			if diff := cmp.Diff(test.user, e.User); diff != "" {
+				t.Error("-want +got\n", diff)
 			}
 			family, _, _ := strings.Cut(string(test.eventType), ".")
 			if (e.User != nil) != (family == "user") || (e.Session != nil) != (family == "session") ||

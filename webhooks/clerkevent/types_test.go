@@ -1,9 +1,10 @@
 package clerkevent_test
 
 import (
-	"reflect"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"encore.app/fakeclerk"
 	"encore.app/webhooks/clerkevent"
@@ -52,8 +53,8 @@ func TestRecordsOfEachFamily(t *testing.T) {
 			t.Fatalf("%s: got %d, reported %v", test.eventType, status, r.last)
 		}
 		test.want.ID, test.want.Type, test.want.At, test.want.Data = "msg_1", test.eventType, at, []byte(test.data)
-		if got := next(t, r.handled); !reflect.DeepEqual(*got, test.want) {
-			t.Errorf("%s:\ngot  %+v\nwant %+v", test.eventType, got, test.want)
+		if diff := cmp.Diff(test.want, *next(t, r.handled)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", test.eventType, diff)
 		}
 	}
 }

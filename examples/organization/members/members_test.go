@@ -3,10 +3,10 @@ package members_test
 import (
 	"errors"
 	"log/slog"
-	"reflect"
 	"testing"
 
 	"encore.dev/beta/errs"
+	"github.com/google/go-cmp/cmp"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/examples/organization/members"
@@ -50,8 +50,8 @@ func TestActive(t *testing.T) {
 	}
 	got, err := members.Active(in("org_analytical"))
 	want := &members.Organization{ID: "org_analytical", Slug: "analytical", Role: "org:admin", Permissions: []string{}}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v", got)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, "-want +got\n", diff)
 	}
 }
 
