@@ -34,6 +34,8 @@
 //	    &org=org_analytical               the active organization, by id or slug
 //	    &claims={"sts":"pending"}         merged into the claims; null deletes one
 //	    &headers={"typ":null}             merged into the header; null deletes a field
+//	PUT /fakeclerk/session_token_claims   the claims that every session token has beside
+//	    {"metadata":"{{user.public_metadata}}"}   Clerk's own, with Clerk's shortcodes
 //	GET /token?type=api_key               or m2m_token, oauth_token: a machine token
 //	    &email= or &user_id= or &org=     its subject; M2M: &machine=mch_reports
 //	    &scopes=read,write

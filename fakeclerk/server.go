@@ -39,6 +39,9 @@ type Options struct {
 	// NoOrganizations switches organizations off, as
 	// [Server.SetOrganizationsEnabled] does later.
 	NoOrganizations bool
+	// SessionTokenClaims are added to every session token, as
+	// [Server.SetSessionTokenClaims] sets them later.
+	SessionTokenClaims map[string]any
 	// Now is the clock of tokens, timestamps and the rate limit. Default
 	// [time.Now].
 	Now func() time.Time
@@ -106,6 +109,7 @@ type Server struct {
 	clockOffset time.Duration // of token times
 
 	noOrganizations bool
+	sessionClaims   object // a template
 }
 
 // Start listens on a loopback address and serves until [Server.Close]. An
@@ -141,6 +145,9 @@ func newServer(options Options) (*Server, error) {
 	}
 	s.keys.add(options.KeyID, options.SigningKey)
 	if err := s.seed(); err != nil {
+		return nil, err
+	}
+	if err := s.setSessionClaims(options.SessionTokenClaims); err != nil {
 		return nil, err
 	}
 	webhooks.SetURL(options.WebhookURL) // from now on: the first accounts are not news

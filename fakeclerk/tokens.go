@@ -154,7 +154,7 @@ func (s *Server) SessionToken(userID string, options ...TokenOption) (string, er
 // https://clerk.com/docs/backend-requests/resources/session-tokens, without azp.
 func (s *Server) sessionToken(session *Session, lifetime time.Duration, options []TokenOption) (*token, error) {
 	iat := s.tokenTime().Unix()
-	return s.newToken(object{"cat": CategorySessionToken}, object{
+	t, err := s.newToken(object{"cat": CategorySessionToken}, object{
 		"exp": iat + int64(lifetime/time.Second),
 		"fva": []int{0, -1}, // minutes since the first and the second factor; -1: never
 		"iat": iat,
@@ -166,6 +166,16 @@ func (s *Server) sessionToken(session *Session, lifetime time.Duration, options 
 		"sub": session.UserID,
 		"v":   2,
 	}, options)
+	if err == nil {
+		err = s.customize(t, session)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, option := range options { // a test may change custom claims, too
+		option(t)
+	}
+	return t, nil
 }
 
 // newToken returns a JWT that is ready to sign with the current key. Its options
