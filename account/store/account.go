@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -19,6 +20,8 @@ type Account struct {
 	Username      string `json:"username" encore:"sensitive"`
 	FirstName     string `json:"firstName" encore:"sensitive"`
 	LastName      string `json:"lastName" encore:"sensitive"`
+	// PublicMetadata is an object. Only the backend changes it, at Clerk.
+	PublicMetadata json.RawMessage `json:"publicMetadata" encore:"sensitive"`
 
 	Settings Settings `json:"settings"`
 }
@@ -59,7 +62,7 @@ func (s *Store) account(ctx context.Context, caller *clerkauth.Caller) (*Account
 }
 
 const accountStatement = `
-	SELECT u.primary_email, u.email_verified, u.username, u.first_name, u.last_name,
+	SELECT u.primary_email, u.email_verified, u.username, u.first_name, u.last_name, u.public_metadata,
 		u.updated_at IS NOT NULL, u.said_at, u.deleted_at IS NOT NULL,
 		coalesce(s.version, 0), coalesce(s.display_name, ''), coalesce(s.locale, ''), coalesce(s.time_zone, ''),
 		coalesce(s.theme, $2)
@@ -73,7 +76,7 @@ func (s *Store) findAccount(ctx context.Context, caller *clerkauth.Caller) (acco
 	var described, deleted bool
 	var saidAt *time.Time
 	err = s.pool.QueryRow(ctx, accountStatement, caller.UserID, defaultTheme).Scan(
-		&a.Email, &a.EmailVerified, &a.Username, &a.FirstName, &a.LastName, &described, &saidAt, &deleted,
+		&a.Email, &a.EmailVerified, &a.Username, &a.FirstName, &a.LastName, &a.PublicMetadata, &described, &saidAt, &deleted,
 		&a.Settings.Version, &a.Settings.DisplayName, &a.Settings.Locale, &a.Settings.TimeZone, &a.Settings.Theme)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

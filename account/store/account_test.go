@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -212,7 +213,9 @@ func TestInvalidSettingsAreNamedTogether(t *testing.T) {
 func TestUsersExportErase(t *testing.T) {
 	s, _ := newStore(t, nil)
 	ctx := t.Context()
-	created := userEvent("Ada", clerkevent.UserCreated, 1, func(u *clerkevent.User) { u.ExternalID = "ext_1" })
+	created := userEvent("Ada", clerkevent.UserCreated, 1, func(u *clerkevent.User) {
+		u.ExternalID, u.PublicMetadata = "ext_1", json.RawMessage(`{"role":"admin"}`)
+	})
 	for _, e := range []*clerkevent.Event{created, joined("org_1", "user_ada", 2)} {
 		if err := s.Apply(ctx, e); err != nil {
 			t.Fatal(codeOf(err))
@@ -222,14 +225,15 @@ func TestUsersExportErase(t *testing.T) {
 		t.Fatal(codeOf(err))
 	}
 	users, err := s.Users(ctx, &UserIDs{IDs: []string{"user_ada", "user_nobody", "user_\x00"}})
-	if err != nil || len(users.Users) != 1 || *users.Users[0] != (User{ID: "user_ada", FirstName: "Ada", ExternalID: "ext_1", DisplayName: "Countess"}) {
+	want := User{ID: "user_ada", FirstName: "Ada", ExternalID: "ext_1", DisplayName: "Countess", PublicMetadata: json.RawMessage(`{"role": "admin"}`)}
+	if err != nil || len(users.Users) != 1 || !reflect.DeepEqual(*users.Users[0], want) {
 		t.Errorf("users: %+v, %v", users, codeOf(err))
 	}
 	if _, err := s.Users(ctx, &UserIDs{IDs: make([]string, 101)}); codeOf(err) != errs.InvalidArgument {
 		t.Errorf("101 users: %v", codeOf(err))
 	}
 	export, err := s.Export(ctx, "user_ada")
-	if err != nil || export.User.FirstName != "Ada" || export.Settings == nil || export.Settings.DisplayName != "Countess" ||
+	if err != nil || !reflect.DeepEqual(export.User, want) || export.Settings == nil || export.Settings.DisplayName != "Countess" ||
 		len(export.Memberships) != 1 || len(export.Events) != 1 || export.DeletedAt != nil {
 		t.Errorf("export: %+v, %v", export, codeOf(err))
 	}
@@ -250,7 +254,7 @@ func TestUsersExportErase(t *testing.T) {
 		}
 	}
 	export, err = s.Export(ctx, "user_ada")
-	if err != nil || export.DeletedAt == nil || export.User != (User{ID: "user_ada"}) || export.Settings != nil || len(export.Memberships) != 0 {
+	if err != nil || export.DeletedAt == nil || !reflect.DeepEqual(export.User, User{ID: "user_ada", PublicMetadata: noMetadata}) || export.Settings != nil || len(export.Memberships) != 0 {
 		t.Errorf("erased: %+v, %v", export, codeOf(err))
 	}
 	if users, err := s.Users(ctx, &UserIDs{IDs: []string{"user_ada"}}); err != nil || len(users.Users) != 0 {

@@ -62,13 +62,15 @@ type userJSON struct {
 	Banned     bool   `json:"banned"`
 	CreatedAt  date   `json:"created_at"`
 	UpdatedAt  date   `json:"updated_at"`
+
+	PublicMetadata json.RawMessage `json:"public_metadata"`
 }
 
 func (u *userJSON) record() userRecord {
 	created := u.CreatedAt.time()
 	r := userRecord{
 		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, ExternalID: u.ExternalID,
-		Banned: u.Banned, CreatedAt: &created, UpdatedAt: u.UpdatedAt.time(),
+		Banned: u.Banned, CreatedAt: &created, UpdatedAt: u.UpdatedAt.time(), PublicMetadata: u.PublicMetadata,
 	}
 	for _, address := range u.EmailAddresses {
 		if address.ID == u.PrimaryEmailAddressID && address.ID != "" {

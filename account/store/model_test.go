@@ -124,11 +124,12 @@ func (m *model) storeUser(eventType clerkevent.Type, r userRecord) {
 	r.EmailVerified = m.random.IntN(2) == 0
 	r.FirstName = fmt.Sprintf("Name %d", m.random.IntN(1000))
 	r.Banned = m.random.IntN(4) == 0
+	r.PublicMetadata = fmt.Appendf(nil, `{"level": %d}`, m.random.IntN(1000)) // as PostgreSQL writes it
 	m.userOf[r.ID] = r
 	m.versions[versionKey(r.ID, r.UpdatedAt)] = r
 	m.emit(&clerkevent.Event{Type: eventType, User: &clerkevent.User{
 		ID: r.ID, PrimaryEmailAddress: r.PrimaryEmail, EmailVerified: r.EmailVerified, FirstName: r.FirstName,
-		Banned: r.Banned, CreatedAt: *r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Banned: r.Banned, CreatedAt: *r.CreatedAt, UpdatedAt: r.UpdatedAt, PublicMetadata: r.PublicMetadata,
 	}})
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -337,7 +338,7 @@ const inconsistencies = `
 	WHERE members <> (SELECT count(*) FROM memberships WHERE organization_id = o.id AND deleted_at IS NULL)
 	UNION ALL
 	SELECT 'personal data of a deleted user: ' || id FROM users WHERE deleted_at IS NOT NULL AND hidden_at IS NULL
-		AND (primary_email, username, first_name, last_name, external_id, words) <> ('', '', '', '', '', '')
+		AND (primary_email, username, first_name, last_name, external_id, words, public_metadata) <> ('', '', '', '', '', '', '{}')
 	UNION ALL
 	SELECT 'settings of a deleted user: ' || id FROM users JOIN settings ON user_id = id WHERE deleted_at IS NOT NULL AND hidden_at IS NULL`
 
@@ -396,7 +397,7 @@ func (h *history) compare(ctx context.Context) {
 func (h *history) readUsers(ctx context.Context) []userRecord {
 	return read[userRecord](h, ctx, `
 		SELECT id, primary_email, email_verified, username, first_name, last_name, external_id, banned, created_at,
-			coalesce(updated_at, '0001-01-01T00:00:00Z') FROM users WHERE hidden_at IS NULL`)
+			coalesce(updated_at, '0001-01-01T00:00:00Z'), public_metadata FROM users WHERE hidden_at IS NULL`)
 }
 
 func read[T any](h *history, ctx context.Context, statement string) []T {
@@ -413,5 +414,5 @@ func read[T any](h *history, ctx context.Context, statement string) []T {
 
 func equalUsers(a, b userRecord) bool {
 	return a.ID == b.ID && a.PrimaryEmail == b.PrimaryEmail && a.EmailVerified == b.EmailVerified &&
-		a.FirstName == b.FirstName && a.Banned == b.Banned && a.UpdatedAt.Equal(b.UpdatedAt) && a.CreatedAt.Equal(*b.CreatedAt)
+		a.FirstName == b.FirstName && bytes.Equal(a.PublicMetadata, b.PublicMetadata) && a.Banned == b.Banned && a.UpdatedAt.Equal(b.UpdatedAt) && a.CreatedAt.Equal(*b.CreatedAt)
 }

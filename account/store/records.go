@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,6 +25,8 @@ type userRecord struct {
 	Banned        bool       `json:"banned"`
 	CreatedAt     *time.Time `json:"created_at"`
 	UpdatedAt     time.Time  `json:"updated_at"`
+
+	PublicMetadata json.RawMessage `json:"public_metadata"` // an object
 }
 
 type organizationRecord struct {
@@ -54,6 +57,7 @@ func userOf(e *clerkevent.Event) userRecord {
 		ID: u.ID, PrimaryEmail: u.PrimaryEmailAddress, EmailVerified: u.EmailVerified,
 		Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, ExternalID: u.ExternalID,
 		Banned: u.Banned, CreatedAt: orNil(u.CreatedAt), UpdatedAt: cmp.Or(u.UpdatedAt, e.At),
+		PublicMetadata: u.PublicMetadata,
 	}.clean()
 }
 
@@ -101,6 +105,7 @@ func (r userRecord) clean() userRecord {
 	for _, text := range []*string{&r.PrimaryEmail, &r.Username, &r.FirstName, &r.LastName, &r.ExternalID} {
 		*text = storable(*text)
 	}
+	r.PublicMetadata = storableMetadata(r.PublicMetadata)
 	return r
 }
 

@@ -31,17 +31,18 @@ type changes struct{ added, changed, deleted, hidden, restored []string }
 func storeUsers(ctx context.Context, tx pgx.Tx, records []userRecord, from source) (changes, error) {
 	return store(ctx, tx, records, from, `
 		INSERT INTO users AS old (id, primary_email, email_verified, username, first_name, last_name, external_id,
-			banned, created_at, updated_at, said_at)
+			banned, created_at, updated_at, public_metadata, said_at)
 		SELECT id, primary_email, email_verified, username, first_name, last_name, external_id,
-			banned, created_at, updated_at, $2
+			banned, created_at, updated_at, public_metadata, $2
 		FROM jsonb_to_recordset($1) AS new (id text, primary_email text, email_verified boolean, username text,
-			first_name text, last_name text, external_id text, banned boolean, created_at timestamptz, updated_at timestamptz)
+			first_name text, last_name text, external_id text, banned boolean, created_at timestamptz, updated_at timestamptz,
+			public_metadata jsonb)
 		ORDER BY id
 		ON CONFLICT (id) DO UPDATE SET
 			primary_email = excluded.primary_email, email_verified = excluded.email_verified, username = excluded.username,
 			first_name = excluded.first_name, last_name = excluded.last_name, external_id = excluded.external_id,
 			banned = excluded.banned, created_at = excluded.created_at, updated_at = excluded.updated_at,
-			said_at = coalesce(excluded.said_at, old.said_at), stored_at = clock_timestamp()
+			public_metadata = excluded.public_metadata, said_at = coalesce(excluded.said_at, old.said_at), stored_at = clock_timestamp()
 		WHERE old.deleted_at IS NULL AND (
 			old.updated_at IS NULL
 			OR excluded.updated_at > old.updated_at
@@ -49,9 +50,9 @@ func storeUsers(ctx context.Context, tx pgx.Tx, records []userRecord, from sourc
 				AND ($3::timestamptz > old.stored_at
 					OR $2::timestamptz >= coalesce(old.said_at, '-infinity') AND (excluded.banned OR NOT old.banned))
 				AND (excluded.primary_email, excluded.email_verified, excluded.username, excluded.first_name,
-					excluded.last_name, excluded.external_id, excluded.banned)
+					excluded.last_name, excluded.external_id, excluded.banned, excluded.public_metadata)
 				IS DISTINCT FROM (old.primary_email, old.email_verified, old.username, old.first_name,
-					old.last_name, old.external_id, old.banned)
+					old.last_name, old.external_id, old.banned, old.public_metadata)
 		)
 		RETURNING id, xmax = 0`)
 }
@@ -116,7 +117,7 @@ func deleteUsers(ctx context.Context, tx pgx.Tx, ids []string, at time.Time) (ch
 		SELECT DISTINCT unnest($1::text[]) AS id, $2::timestamptz ORDER BY id
 		ON CONFLICT (id) DO UPDATE SET
 			primary_email = '', email_verified = false, username = '', first_name = '', last_name = '', external_id = '',
-			banned = false, created_at = NULL, updated_at = NULL, said_at = NULL,
+			banned = false, public_metadata = '{}', created_at = NULL, updated_at = NULL, said_at = NULL,
 			deleted_at = excluded.deleted_at, hidden_at = NULL, stored_at = clock_timestamp()
 		WHERE old.deleted_at IS NULL OR old.hidden_at IS NOT NULL
 		RETURNING id`, ids, at)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -24,6 +25,8 @@ type User struct {
 	ExternalID    string `json:"externalId"`
 	Banned        bool   `json:"banned"`
 	DisplayName   string `json:"displayName" encore:"sensitive"` // of the user's settings
+
+	PublicMetadata json.RawMessage `json:"publicMetadata" encore:"sensitive"` // an object
 }
 
 // UserIDs name users, at most 100.
@@ -38,7 +41,7 @@ type Users struct {
 
 const usersStatement = `
 	SELECT u.id, u.primary_email, u.email_verified, u.username, u.first_name, u.last_name, u.external_id, u.banned,
-		coalesce(s.display_name, '')
+		coalesce(s.display_name, ''), u.public_metadata
 	FROM users u LEFT JOIN settings s ON s.user_id = u.id
 	WHERE u.id = ANY($1) AND u.deleted_at IS NULL ORDER BY u.id`
 
@@ -114,9 +117,9 @@ func readExport(ctx context.Context, tx pgx.Tx, userID string) (*Export, error) 
 	e := &Export{User: User{ID: userID}}
 	u := &e.User
 	err := tx.QueryRow(ctx, `
-		SELECT primary_email, email_verified, username, first_name, last_name, external_id, banned, created_at, updated_at, deleted_at, hidden_at
+		SELECT primary_email, email_verified, username, first_name, last_name, external_id, banned, public_metadata, created_at, updated_at, deleted_at, hidden_at
 		FROM users WHERE id = $1`, userID).Scan(&u.Email, &u.EmailVerified, &u.Username, &u.FirstName, &u.LastName,
-		&u.ExternalID, &u.Banned, &e.CreatedAt, &e.UpdatedAt, &e.DeletedAt, &e.HiddenAt)
+		&u.ExternalID, &u.Banned, &u.PublicMetadata, &e.CreatedAt, &e.UpdatedAt, &e.DeletedAt, &e.HiddenAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, errUnknown()
 	}
