@@ -33,7 +33,7 @@ func storeUsers(ctx context.Context, tx pgx.Tx, records []userRecord, from sourc
 		INSERT INTO users AS old (id, primary_email, email_verified, username, first_name, last_name, external_id,
 			banned, created_at, updated_at, public_metadata, said_at)
 		SELECT id, primary_email, email_verified, username, first_name, last_name, external_id,
-			banned, created_at, updated_at, public_metadata, $2
+			banned, created_at, updated_at, coalesce(public_metadata, '{}'), $2
 		FROM jsonb_to_recordset($1) AS new (id text, primary_email text, email_verified boolean, username text,
 			first_name text, last_name text, external_id text, banned boolean, created_at timestamptz, updated_at timestamptz,
 			public_metadata jsonb)

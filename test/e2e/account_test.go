@@ -88,7 +88,7 @@ func TestAccount(t *testing.T) {
 	user := newUser(t) // whose event is lost
 	signed := token(t, url.Values{"user_id": {user}})
 	account := func(firstName, settings string) string {
-		return fmt.Sprintf(`{"userId":%q,"email":%q,"emailVerified":true,"username":"","firstName":%q,"lastName":"","settings":%s}`,
+		return fmt.Sprintf(`{"userId":%q,"email":%q,"emailVerified":true,"username":"","firstName":%q,"lastName":"","publicMetadata":{},"settings":%s}`,
 			user, user+"@example.com", firstName, settings)
 	}
 	const unsaved = `{"version":0,"displayName":"","locale":"","timeZone":"","theme":"system"}`
