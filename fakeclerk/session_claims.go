@@ -10,11 +10,10 @@ import (
 	"strings"
 )
 
-// SetSessionTokenClaims sets the claims that every session token has beside
-// Clerk's own, as under "Customize session token" in Clerk's dashboard: a JSON
-// object whose strings may have shortcodes, such as
-// {"metadata": "{{user.public_metadata}}"}. It replaces those set before. Clerk's
-// own claims are reserved: naming one is an error.
+// SetSessionTokenClaims adds claims to every session token, as "Customize session
+// token" in Clerk's dashboard does. Strings may have shortcodes, such as
+// {"metadata": "{{user.public_metadata}}"}. A call replaces the claims of the call
+// before. Clerk's own claims are reserved: naming one is an error.
 func (s *Server) SetSessionTokenClaims(claims map[string]any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

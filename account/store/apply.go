@@ -21,7 +21,7 @@ const eventsKept = 7 * 24 * time.Hour
 // number of times: in one transaction it remembers the event's id and stores the
 // record by the rule of this package. After an error nothing of it is stored,
 // and the event has to come again. Without a database (a nil Store) there is
-// nothing to do, nor is there for an event of another kind. The error is not for a client.
+// nothing to do, nor is there for an event of another type. The error is not for a client.
 func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
 	if s == nil || !concerns(e) {
 		return nil

@@ -16,7 +16,7 @@ const (
 	maxDigits = 40
 )
 
-// noMetadata is that of a user for whom Clerk has none.
+// noMetadata stands for empty metadata.
 var noMetadata = json.RawMessage("{}")
 
 // storableMetadata returns metadata as PostgreSQL can store it. Metadata that are no

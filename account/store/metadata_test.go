@@ -53,7 +53,7 @@ func TestMetadataAreStored(t *testing.T) {
 	}
 }
 
-// A user of whom Clerk has told nothing has no metadata.
+// A user whose first event has not come has no metadata.
 func TestNoMetadata(t *testing.T) {
 	s, _ := newStore(t, nil)
 	if account, err := s.Account(t.Context(), ada()); err != nil || string(account.PublicMetadata) != "{}" {

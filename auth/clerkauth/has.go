@@ -8,9 +8,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Requirement is something that a caller may have or lack: a role, a
-// permission, a feature, a plan, a claim, or a recent verification; for machines,
-// a scope; for both, a kind of token.
+// Requirement is something that a caller may have or lack: a role, a permission, a
+// feature, a plan, a claim, or a recent verification. For machines it is a scope,
+// and for both a kind of token.
 type Requirement struct {
 	kind           requirementKind
 	name           string
@@ -56,9 +56,9 @@ func Plan(plan string) Requirement { return Requirement{kind: requirePlan, name:
 // about the member role of the claim metadata. A name with a dot in it is written
 // as a JSON Pointer (RFC 6901): "/https:~1~1example.com~1role".
 //
-// Strings match exactly, and numbers by value. An absent claim never matches, nor
-// does the claim of a machine, which may be its own word. Require what users
-// cannot change: their public metadata, not their unsafe metadata.
+// Strings match exactly, and numbers by value. An absent claim never matches. A
+// machine never meets the requirement, because it can choose its own claims.
+// Require what users cannot change: public metadata, not unsafe metadata.
 func Claim(name string, values ...any) Requirement {
 	r := Requirement{kind: requireClaim, name: name}
 	var lines []string
@@ -74,8 +74,8 @@ func Claim(name string, values ...any) Requirement {
 	return r
 }
 
-// InPerson requires that the session's user acts, and not somebody who
-// impersonates them or an agent ([Caller].Actor). A machine never meets it.
+// InPerson requires that the session's user acts: neither an impersonator nor an
+// agent does ([Caller].Actor). A machine never meets it.
 func InPerson() Requirement { return Requirement{kind: requireInPerson} }
 
 // Reverify requires that the user has proved who they are recently. A token
@@ -158,7 +158,7 @@ func (c *Caller) Has(requirements ...Requirement) bool {
 // Require returns a [*MissingError] unless the caller meets every requirement:
 // [Caller.Has] with its reason. The error is about a reverification only if
 // everything else is met: to verify again would not help a caller who lacks the
-// role. For a claim that did not travel with the caller, the error is a
+// role. For a claim that was left out when the Caller was encoded, the error is a
 // [*NotCarriedError].
 func (c *Caller) Require(requirements ...Requirement) error {
 	if len(requirements) == 0 {

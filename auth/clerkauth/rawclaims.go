@@ -151,7 +151,7 @@ func (r RawClaims) lookup(path []string) (jsontext.Value, bool) {
 	return value, err == nil
 }
 
-// carriedClaims is what travels.
+// carriedClaims is the JSON form of [RawClaims].
 type carriedClaims struct {
 	Claims  jsontext.Value `json:"claims"`
 	Omitted []string       `json:"omitted,omitempty"`
@@ -227,8 +227,8 @@ func (c *carry) choose(raw []byte, jwt bool) (carriedClaims, error) {
 	return carried, nil
 }
 
-// standardClaims are those that Clerk itself puts into a JWT. What they say is in
-// the other fields of a [Caller], so they travel only by their names.
+// standardClaims are those that Clerk itself puts into a JWT. The other fields of a
+// [Caller] have their content, so CarryClaims has to name them to carry them.
 var standardClaims = strings.Fields(`azp exp fva iat iss jti nbf sid sub v pla fea sts o act
 	org_id org_permissions org_slug org_role client_id scope scopes`)
 

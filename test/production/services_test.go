@@ -15,8 +15,8 @@ import (
 )
 
 // TestServicesInTwoProcesses runs one image as two instances: the service vault
-// stands in one of them, and everything else in the other. What a token says, and
-// what is required of it, holds in both.
+// runs in one of them, and everything else in the other. A custom claim and the
+// requirements reach the second process.
 func TestServicesInTwoProcesses(t *testing.T) {
 	e := setup(t)
 	im := must[*image](t)(e.buildWithServices("desk", "vault"))

@@ -59,7 +59,7 @@ type Payer struct {
 	OrganizationID string
 }
 
-// subject is the id of whoever pays.
+// subject is the id of the payer.
 func (p Payer) subject() string {
 	if p.OrganizationID != "" {
 		return p.OrganizationID

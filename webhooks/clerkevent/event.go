@@ -69,8 +69,8 @@ const (
 )
 
 // Event is something that happened in Clerk. It may be delivered more than
-// once, with the same ID. Of the pointers, the one that Type is about is set, and
-// the others are nil. Data is set for every type.
+// once, with the same ID. Type decides which pointer is set; the others are nil.
+// Data is set for every type.
 type Event struct {
 	// ID is the same each time the event is delivered (the header svix-id). Code
 	// that must not act twice stores it in the transaction in which it acts, say

@@ -110,7 +110,7 @@ func writeReport(ctx context.Context, r *Report) error {
 	users := &user.Client{Backend: backend.Background()}
 	u, err := users.Get(ctx, r.UserID)
 	if errors.Is(err, clerkauth.ErrNotFound) || err == nil && u.Banned {
-		return nil // nobody is there to read it
+		return nil // the user is gone
 	}
 	if err != nil {
 		return err // the message comes again
