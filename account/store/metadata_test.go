@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestMetadataAreStored(t *testing.T) {
 		`{"role":"admin"}`, `{"nul":"\u0000"}`, `{"surrogate":"\udc00\ud800"}`, `{"tiny":1e-320}`, `[]`, `{"role":"owner"}`,
 		`{"nested":` + strings.Repeat("[", 60) + strings.Repeat("]", 60) + `}`,
 	} {
-		e := userEvent("Ada", clerkevent.UserUpdated, i+1, func(u *clerkevent.User) { u.PublicMetadata = json.RawMessage(metadata) })
+		e := userEvent(fmt.Sprint("Ada ", i), clerkevent.UserUpdated, i+1, func(u *clerkevent.User) { u.PublicMetadata = json.RawMessage(metadata) })
 		if err := s.Apply(t.Context(), e); err != nil {
 			t.Fatalf("%s: %v", metadata, codeOf(err))
 		}
