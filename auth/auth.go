@@ -56,6 +56,9 @@ func Backend() (*clerkauth.Backend, error) {
 // Params is what Encore takes from a request for the auth handler.
 type Params struct {
 	Authorization string `header:"Authorization" encore:"sensitive"`
+	// WebSocketProtocol has the token of a page that opens a WebSocket: see
+	// [clerkauth.SubprotocolToken].
+	WebSocketProtocol string `header:"Sec-WebSocket-Protocol" encore:"sensitive,optional"`
 }
 
 // MarshalJSON keeps the token out of traces. Under encore run, sensitive does not.
@@ -72,11 +75,10 @@ type Data struct {
 //
 //encore:authhandler
 func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, error) {
-	// Encore's trace of the endpoint would record the token with these headers.
-	delete(encore.CurrentRequest().Headers, "Authorization")
-
+	authorization := p.takeToken(encore.CurrentRequest().Headers)
 	data := new(Data)
-	if err := authz.Authenticate(ctx, s.authenticator, p.Authorization, &data.Caller, Log{}); err != nil {
+	if err := authz.Authenticate(ctx, s.authenticator, authorization, &data.Caller, Log{}); err != nil {
+		markRefused(encore.CurrentRequest().Headers, authorization)
 		return "", nil, err
 	}
 	return auth.UID(data.Subject), data, nil

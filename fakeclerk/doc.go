@@ -23,6 +23,16 @@
 // is known by its dev browser, in the query, and never by a cookie of this
 // server. Methods but GET and POST come as POST with _method=.
 //
+// # OAuth
+//
+// What an OAuth client needs to sign a user in: metadata (RFC 8414 and OpenID
+// Connect), dynamic client registration, the authorization code flow with PKCE,
+// refresh tokens, and user information. The page of the authorization endpoint
+// lists the accounts. A test without a browser adds &user_id= or &email= to that
+// address, and &org= for the organization, and is redirected at once. Access
+// tokens are JWTs, as Clerk's are, or opaque: [Server.SetOpaqueAccessTokens]. A
+// client that names no resource gets its own id as audience.
+//
 // # Tokens and control
 //
 // These ask for no key, so they keep web pages out: only the pages of

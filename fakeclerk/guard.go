@@ -41,6 +41,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 // surfaceOf says which part of the server a path belongs to.
 func surfaceOf(path string) surface {
 	switch {
+	case strings.HasPrefix(path, "/oauth/"), strings.HasPrefix(path, "/.well-known/"):
+		return frontendAPI
 	case path == "/v1/client", strings.HasPrefix(path, "/v1/client/"), path == "/v1/environment", path == "/v1/dev_browser":
 		return frontendAPI
 	case path == "/token", path == "/ticket":

@@ -35,12 +35,17 @@ type MachineToken struct {
 	// access token, and a [Machine] for an M2M token.
 	Subject string `json:"subject"`
 	// Scopes are machine ids for an M2M token.
-	Scopes      []string       `json:"scopes"`
-	Claims      map[string]any `json:"claims"`      // not of an OAuth access token
-	ClientID    string         `json:"client_id"`   // of an OAuth access token: the application
-	Name        string         `json:"name"`        // of an API key
-	Description string         `json:"description"` // of an API key
-	CreatedBy   string         `json:"created_by"`  // of an API key: a user
+	Scopes   []string       `json:"scopes"`
+	Claims   map[string]any `json:"claims"`    // not of an OAuth access token
+	ClientID string         `json:"client_id"` // of an OAuth access token: the application
+	// Audience, OrganizationID and Actor are the aud, org_id and act of an OAuth
+	// access token.
+	Audience       []string       `json:"aud"`
+	OrganizationID string         `json:"org_id"`
+	Actor          map[string]any `json:"act"`
+	Name           string         `json:"name"`        // of an API key
+	Description    string         `json:"description"` // of an API key
+	CreatedBy      string         `json:"created_by"`  // of an API key: a user
 	// ExpiresAt is zero for a token that never expires.
 	ExpiresAt        time.Time `json:"expires_at"`
 	Revoked          bool      `json:"revoked"`
@@ -112,6 +117,7 @@ func (s *Server) addMachineToken(t MachineToken, options []TokenOption) (*Machin
 func (s *Server) signMachineToken(t MachineToken, options []TokenOption) (string, error) {
 	iat := s.tokenTime().Unix()
 	header, claims := object{"typ": "at+jwt"}, object{"client_id": t.ClientID, "scope": strings.Join(t.Scopes, " ")}
+	maps.Copy(claims, t.delegation())
 	if t.Type == TypeM2MToken {
 		header, claims = object{"cat": CategoryM2MToken}, object{}
 		maps.Copy(claims, t.Claims)
@@ -127,6 +133,21 @@ func (s *Server) signMachineToken(t MachineToken, options []TokenOption) (string
 		return "", err
 	}
 	return unsigned.sign()
+}
+
+// delegation is for what an OAuth access token was issued, where that is known.
+func (t *MachineToken) delegation() object {
+	fields := object{}
+	if len(t.Audience) > 0 {
+		fields["aud"] = t.Audience
+	}
+	if t.OrganizationID != "" {
+		fields["org_id"] = t.OrganizationID
+	}
+	if t.Actor != nil {
+		fields["act"] = t.Actor
+	}
+	return fields
 }
 
 // RevokeMachineToken revokes a machine token, by its id. It fails with

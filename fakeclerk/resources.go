@@ -177,6 +177,7 @@ func (s *Server) newTokenResource(t *MachineToken) object {
 	switch t.Type {
 	case TypeOAuthToken:
 		fields["client_id"], fields["type"] = t.ClientID, "oauth:access_token"
+		maps.Copy(fields, t.delegation())
 	case TypeAPIKey:
 		fields["type"], fields["name"] = TypeAPIKey, t.Name
 		fields["description"], fields["created_by"] = nullable(t.Description), nullable(t.CreatedBy)

@@ -99,6 +99,14 @@ func (s *Server) routes() []route {
 		{"POST /v1/client/sessions/{id}/remove", "", s.forSession(s.endClientSession)},
 		{"/v1/client/", "", unknown},
 
+		{"GET /.well-known/oauth-authorization-server", "", s.getOAuthMetadata},
+		{"GET /.well-known/openid-configuration", "", s.getOAuthMetadata},
+		{"GET /.well-known/jwks.json", "", s.getJWKS},
+		{"POST /oauth/register", "", with(s.registerClient)},
+		{"GET /oauth/authorize", "as of RFC 6749; the user of a test consents with user_id or email, and org", s.authorize},
+		{"POST /oauth/token", "", s.exchange},
+		{"GET /oauth/userinfo", "", s.getUserInfo},
+
 		{"GET /token", "email or user_id; azp, org, claims, headers, type: go doc ./fakeclerk", s.getToken},
 		{"GET /ticket", "email or user_id", s.getTicket},
 
@@ -110,6 +118,7 @@ func (s *Server) routes() []route {
 		{"DELETE /fakeclerk/keys/{kid}", "", s.deleteKey},
 		{"PUT /fakeclerk/session_token_claims", `{"metadata": "{{user.public_metadata}}"}, as in Clerk's dashboard`, withControl(s.putSessionClaims)},
 		{"PUT /fakeclerk/organizations", `{"enabled"}`, set(func(p struct{ Enabled bool }) { s.noOrganizations = !p.Enabled })},
+		{"PUT /fakeclerk/oauth", `{"opaque"}: whether /oauth/token issues opaque access tokens`, set(func(p struct{ Opaque bool }) { s.opaqueAccessTokens = p.Opaque })},
 		{"PUT /fakeclerk/rate_limit", `{"requests", "window"}`, set(s.SetRateLimit)},
 		{"PUT /fakeclerk/latency", `{"latency"}`, set(func(p struct{ Latency time.Duration }) { s.SetLatency(p.Latency) })},
 		{"PUT /fakeclerk/clock", `{"offset"} of iat, nbf and exp of the tokens signed from now on`, set(func(p struct{ Offset time.Duration }) { s.clockOffset = p.Offset })},

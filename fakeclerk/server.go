@@ -110,6 +110,10 @@ type Server struct {
 
 	noOrganizations bool
 	sessionClaims   object // a template
+
+	oauthClients       map[string]*oauthClient // by their ids
+	oauthGrants        map[string]*oauthGrant  // by authorization code or refresh token
+	opaqueAccessTokens bool
 }
 
 // Start listens on a loopback address and serves until [Server.Close]. An
@@ -139,6 +143,8 @@ func newServer(options Options) (*Server, error) {
 		machineTokens: newTable[string, MachineToken](ErrUnknownToken),
 		clients:       make(map[string]*browserClient),
 		tickets:       make(map[string]string),
+		oauthClients:  make(map[string]*oauthClient),
+		oauthGrants:   make(map[string]*oauthGrant),
 		pageOrigins:   []string{DefaultAuthorizedParty, "http://127.0.0.1:3001"},
 
 		noOrganizations: options.NoOrganizations,

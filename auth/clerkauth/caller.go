@@ -21,7 +21,8 @@ const (
 	// is verified by Clerk; a JWT is verified here, and counts until it expires.
 	M2MToken TokenType = "m2m_token"
 	// OAuthToken lets an OAuth client act for a user, within its scopes. As with
-	// M2M tokens there are opaque ones and JWTs. An aud claim is not compared.
+	// M2M tokens there are opaque ones and JWTs. An endpoint that is one of several
+	// resources of the instance compares [Caller.Audience].
 	OAuthToken TokenType = "oauth_token"
 )
 
@@ -51,7 +52,9 @@ type Caller struct {
 	// IssuedAt is when a session token was issued. It is zero for a machine.
 	IssuedAt time.Time
 
-	// Organization is the active organization; its ID is "" when none is.
+	// Organization is the active organization; its ID is "" when none is. For an
+	// OAuth access token it is the one that the user chose for the client
+	// (org_id), and only its ID is known.
 	Organization Organization
 	// Features and Plans are what the user and the active organization may use,
 	// each with its scope: "u:export", "o:dashboard", "uo:…" for both.
@@ -65,6 +68,9 @@ type Caller struct {
 	Scopes []string
 	// ClientID is the OAuth client that obtained an OAuth access token.
 	ClientID string
+	// Audience are the resources that an OAuth access token was issued for (aud),
+	// as the client named them (RFC 8707). Many clients name none.
+	Audience []string
 
 	// RawClaims are all claims of the token. [Caller.Claims] decodes them.
 	RawClaims RawClaims
@@ -77,6 +83,7 @@ func (c *Caller) copyTo(own *Caller) {
 	own.Features = slices.Clone(c.Features)
 	own.Plans = slices.Clone(c.Plans)
 	own.Scopes = slices.Clone(c.Scopes)
+	own.Audience = slices.Clone(c.Audience)
 	if c.Actor != nil {
 		actor := *c.Actor
 		own.Actor = &actor

@@ -22,14 +22,29 @@ type machineClaims struct {
 	IssuedAt  numericDate `json:"iat"`
 
 	// Of an OAuth access token.
-	ClientID  lenient[string]     `json:"client_id"`
-	Scope     lenient[string]     `json:"scope"` // names with spaces between them (RFC 9068, section 2.2.3)
-	ScopeList lenient[[]string]   `json:"scp"`
-	Actor     lenient[actorClaim] `json:"act"`
+	ClientID  lenient[string]   `json:"client_id"`
+	Scope     lenient[string]   `json:"scope"` // names with spaces between them (RFC 9068, section 2.2.3)
+	ScopeList lenient[[]string] `json:"scp"`
+	oauthClaims
 
 	// Of an M2M token. The machines that it is for are its scopes.
-	Scopes   lenient[string]     `json:"scopes"`
-	Audience lenient[stringList] `json:"aud"`
+	Scopes lenient[string] `json:"scopes"`
+}
+
+// oauthClaims are what an OAuth access token tells beside its scopes, a JWT and
+// Clerk's answer about an opaque one alike. What cannot be read grants nothing.
+type oauthClaims struct {
+	Audience       lenient[stringList] `json:"aud"`
+	OrganizationID lenient[string]     `json:"org_id"`
+	Actor          lenient[actorClaim] `json:"act"`
+}
+
+func (c *oauthClaims) describe(caller *Caller) {
+	caller.Audience = c.Audience.value
+	caller.Organization.ID = c.OrganizationID.value
+	if c.Actor.set {
+		caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
+	}
 }
 
 // verifyMachine reads as the list of what makes a JWT an OAuth access token or
@@ -108,9 +123,7 @@ func (c *machineClaims) authorize(caller *Caller) bool {
 		caller.Scopes = scopeNames(c.ScopeList.value)
 	}
 	caller.ClientID = c.ClientID.value
-	if c.Actor.set {
-		caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
-	}
+	c.describe(caller)
 	return !c.Scope.malformed && !c.ScopeList.malformed
 }
 

@@ -73,6 +73,8 @@ type machineAnswer struct {
 	// Active is false, and the only member, for a token that is not. It is
 	// absent otherwise.
 	Active *bool `json:"active"`
+
+	oauthClaims
 }
 
 // strictAnswer is a machineAnswer whose member names match exactly and come once,
@@ -104,6 +106,7 @@ func (a *machineAnswer) caller(kind TokenType) (Caller, error) {
 	}
 	if kind == OAuthToken {
 		c.ClientID = a.ClientID
+		a.describe(&c)
 	}
 	if claims := string(a.Claims); claims != "" && claims != "null" {
 		c.RawClaims.text = claims

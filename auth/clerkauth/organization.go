@@ -223,7 +223,7 @@ func trim(s string) string { return strings.Trim(s, " \t\n\v\f\r") }
 func (c *Caller) authorizationSize() int {
 	const header = 16 // of a string
 	size := len(c.Organization.ID) + len(c.Organization.Slug) + len(c.Organization.Role) + len(c.ClientID)
-	for _, list := range [][]string{c.Organization.Permissions, c.Features, c.Plans, c.Scopes} {
+	for _, list := range [][]string{c.Organization.Permissions, c.Features, c.Plans, c.Scopes, c.Audience} {
 		for _, element := range list {
 			size += header + len(element)
 		}

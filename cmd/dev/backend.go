@@ -73,7 +73,7 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 		stopAll(added)
 		return nil, err
 	}
-	handler := standalone.Options{Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters}
+	handler := standalone.Options{Authenticator: authenticator, AuthorizationServer: s.frontendAPI(), WebhookSigningSecrets: s.webhookSecret, Log: logger, Counters: &counters}
 	for _, a := range added {
 		handler.Extensions = append(handler.Extensions, a.extension)
 	}

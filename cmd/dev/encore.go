@@ -45,6 +45,9 @@ func startEncore(ctx context.Context, s settings, program string, added []additi
 		"CLERK_ISSUER="+s.issuer,
 		"CLERK_WEBHOOK_SIGNING_SECRET="+s.webhookSecret,
 	)
+	if s.instance != "" {
+		command.Env = append(command.Env, "CLERK_PROXY_URL="+s.frontendAPI())
+	}
 	if s.apiURL != "" {
 		command.Env = append(command.Env, "CLERK_API_URL="+s.apiURL)
 	}

@@ -133,6 +133,15 @@ func (s settings) pageOrigin() string {
 	return "http://" + net.JoinHostPort(strings.ToLower(host), port)
 }
 
+// frontendAPI is where OAuth clients sign in: the fake Clerk, or the instance that
+// issues the tokens.
+func (s settings) frontendAPI() string {
+	if s.instance != "" {
+		return s.apiURL
+	}
+	return s.issuer
+}
+
 // run starts everything and blocks until ctx ends or a part fails.
 func run(ctx context.Context, arguments []string, out io.Writer) error {
 	s, err := parse(arguments)

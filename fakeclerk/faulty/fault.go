@@ -162,6 +162,7 @@ type Answer struct {
 	Status      int
 	ContentType string
 	RetryAfter  time.Duration // the header Retry-After in whole seconds, rounded up; 0: none
+	Location    string        // of a redirect
 	Body        []byte
 
 	// Fault breaks this answer, unless a fault of the route does.
@@ -175,6 +176,9 @@ type Answer struct {
 func (a Answer) Write(w http.ResponseWriter) {
 	if a.ContentType != "" {
 		w.Header().Set("Content-Type", a.ContentType)
+	}
+	if a.Location != "" {
+		w.Header().Set("Location", a.Location)
 	}
 	if a.RetryAfter > 0 {
 		seconds := (a.RetryAfter + time.Second - 1) / time.Second

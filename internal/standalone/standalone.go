@@ -27,6 +27,7 @@ type Options struct {
 	Log                   *slog.Logger        // a line a request; nil: no log
 	Counters              *clerkauth.Counters // at /debug/counters, for this machine; may be nil
 	Extensions            []Extension         // what optional services add
+	AuthorizationServer   string              // where MCP clients sign in: Clerk's Frontend API URL
 }
 
 // Extension adds the endpoints of an optional service to a server, and returns
@@ -49,6 +50,9 @@ func Handler(o Options) (http.Handler, error) {
 	whoami := func(_ request, c caller) (any, error) { return identity.Of(c, o.Log) }
 	s.serve("GET /whoami", identity.ForUsersAndAPIKeys, nil, whoami)
 	s.serve("GET /whoami/machine", identity.ForMachines, nil, whoami)
+	if err := s.serveMCP(); err != nil {
+		return nil, err
+	}
 	handlers := []clerkevent.Handler{func(ctx context.Context, event *clerkevent.Event) error {
 		return event.Tell(ctx, clerkevent.Direct{Authenticator: o.Authenticator})
 	}}

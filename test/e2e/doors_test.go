@@ -82,6 +82,7 @@ func startStandalone() (func(), error) {
 		WebhookSigningSecrets: standIn.WebhookSigningSecret(),
 		Log:                   log,
 		Extensions:            extensions,
+		AuthorizationServer:   standIn.URL(),
 	})
 	if err != nil {
 		return nil, err
@@ -148,6 +149,7 @@ func startEncore() (func(), error) {
 	command.Stdout, command.Stderr = output, output
 	command.Env = append(os.Environ(),
 		"CLERK_API_URL="+standIn.URL(),
+		"CLERK_PROXY_URL="+standIn.URL(), // where MCP clients sign in
 		"CLERK_SECRET_KEY="+standIn.SecretKey(),
 		"CLERK_ISSUER="+standIn.Issuer(),
 		"CLERK_AUTHORIZED_PARTIES="+fakeclerk.DefaultAuthorizedParty,

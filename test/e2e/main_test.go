@@ -129,6 +129,12 @@ func send(t testing.TB, method, path, authorization string) answer {
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}
+	return do(t, request)
+}
+
+// do sends a request to the backend.
+func do(t testing.TB, request *http.Request) answer {
+	t.Helper()
 	begin := time.Now()
 	response, err := client.Do(request)
 	if err != nil {
