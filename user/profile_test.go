@@ -8,10 +8,9 @@ import (
 	"testing"
 
 	"encore.dev/beta/errs"
-	"encore.dev/et"
 
-	"encore.app/auth"
 	"encore.app/auth/clerkauth"
+	"encore.app/authtest"
 	"encore.app/user/profile"
 )
 
@@ -19,16 +18,12 @@ func TestGetProfile(t *testing.T) {
 	if _, err := GetProfile(t.Context()); errs.Code(err) != errs.Unauthenticated {
 		t.Errorf("nobody: got %v, want unauthenticated", err)
 	}
-	et.OverrideAuthInfo("user_ada", &auth.Data{Caller: clerkauth.Caller{
-		TokenType: clerkauth.SessionToken, Subject: "user_ada", UserID: "user_ada", Email: "ada@example.com",
-	}})
+	authtest.SignIn(t, clerkauth.Caller{UserID: "user_ada", Email: "ada@example.com"})
 	want := profile.Profile{UserID: "user_ada", Email: "ada@example.com"}
 	if got, err := GetProfile(t.Context()); err != nil || *got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
-	et.OverrideAuthInfo("user_noemail", &auth.Data{Caller: clerkauth.Caller{
-		TokenType: clerkauth.SessionToken, Subject: "user_noemail", UserID: "user_noemail",
-	}})
+	authtest.SignIn(t, clerkauth.Caller{UserID: "user_noemail"})
 	want = profile.Profile{UserID: "user_noemail", Email: ""}
 	if got, err := GetProfile(t.Context()); err != nil || *got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)

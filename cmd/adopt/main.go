@@ -42,6 +42,7 @@ func main() {
 // run is the command, started in a folder of this repository.
 func run(ctx context.Context, here string, arguments []string, out io.Writer) error {
 	flags := flag.NewFlagSet("adopt", flag.ContinueOnError)
+	flags.SetOutput(out)
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
@@ -53,7 +54,8 @@ func run(ctx context.Context, here string, arguments []string, out io.Writer) er
 	}
 	folders := flags.Args()
 	if len(folders) == 0 || len(folders) == 1 && !*update {
-		return errors.New("name the app and the folders\n\n" + usage)
+		flags.Usage()
+		return errors.New("name the app and the folders")
 	}
 	starter, err := openRepository(ctx, here)
 	if err != nil {

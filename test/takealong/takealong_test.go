@@ -1,6 +1,6 @@
-// Package takealong proves the README's section "Add it to the app you have": it
+// Package takealong proves the README's section "Add it to the app you have". It
 // runs the commands of that section, as written, on Encore apps of its own, and
-// asks each app for the profile of a user of the fake Clerk.
+// requests the profile of a user of the fake Clerk from each.
 //
 //	TESTS=encore go test -count=1 -timeout 30m ./test/takealong
 //
