@@ -114,7 +114,7 @@ func starter(t *testing.T) folder {
 		"account/account.go":       "package account\n\nimport \"encore.app/auth\"\n\nfunc Apply() { auth.Handler() }\n",
 		"hooks/hooks.go":           "package hooks\n\nimport (\n\t\"encore.app/account\" // account:\n\t\"encore.app/auth\"\n)\n\nfunc Take() {\n\tauth.Handler()\n\taccount.Apply() // account: the database\n}\n",
 		"hooks/account.go":         "package hooks\n\nimport _ \"encore.app/account\"\n",
-		"internal/tool/tool.go":    "package tool\n",
+		"internal/tool/tool.go":    "package tool\n\nimport _ \"encore.app/auth\"\n",
 		"cmd/dev/main.go":          "package main\n\nimport _ \"encore.app/internal/tool\"\n\nfunc main() {}\n",
 	})
 }
@@ -208,9 +208,9 @@ func TestTheAppMayBeAFolderOfItsRepository(t *testing.T) {
 func TestWhatFoldersNeed(t *testing.T) {
 	from, to := starter(t), shop(t, nil)
 	_, err := adopt(from, to.path, "user")
-	refused(t, err, "user: import auth, too. Name them all: auth user")
+	refused(t, err, "user import auth, too. Name them all: auth user")
 	_, err = adopt(from, to.path, "cmd/dev")
-	refused(t, err, "import internal/tool")
+	refused(t, err, "Name them all: auth cmd/dev internal/tool")
 	_, err = adopt(from, to.path, "nothing")
 	refused(t, err, "no folder nothing")
 

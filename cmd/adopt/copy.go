@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -108,6 +109,11 @@ func (c *copied) check(v *version, folders []string) error {
 		}
 	}
 	if len(missing) > 0 {
+		// What these need in turn is said at once.
+		var further *missingError
+		if _, err := v.copyFor("", slices.Concat(folders, missing)); errors.As(err, &further) {
+			missing = append(missing, further.missing...)
+		}
 		return &missingError{folders: folders, missing: missing}
 	}
 	for name := range c.files {
@@ -128,8 +134,8 @@ type missingError struct{ folders, missing []string }
 func (e *missingError) Error() string {
 	all := append(slices.Clone(e.folders), e.missing...)
 	slices.Sort(all)
-	return fmt.Sprintf("%s: import %s, too. Name them all: %s",
-		strings.Join(e.folders, " "), strings.Join(e.missing, " and "), strings.Join(all, " "))
+	return fmt.Sprintf("%s import %s, too. Name them all: %s",
+		strings.Join(e.folders, ", "), strings.Join(e.missing, ", "), strings.Join(all, " "))
 }
 
 // addModules adds the modules of a file's imports, and the versions of go.mod.
