@@ -40,7 +40,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	ctx := b.Context()
 	var authenticator *clerkauth.Authenticator
-	// forget begins anew, with Clerk's keys and the user known.
+	// forget starts with an empty token cache, and with the keys and the user cached.
 	forget := func() error {
 		authenticator, err = clerkauth.New(clerkauth.Options{SecretKey: server.SecretKey(), APIURL: server.URL(), Issuer: server.Issuer()})
 		if err == nil {

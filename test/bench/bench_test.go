@@ -38,8 +38,7 @@ const (
 	newTokens   = 2000 // in one round, of the server that sees each token once
 )
 
-// TestMain is also the main function of the servers, which are processes of their
-// own.
+// TestMain is also the main function of the servers. Each server is a process.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "serve" {
 		fmt.Fprintln(os.Stderr, serve(os.Args[2]))
@@ -163,8 +162,8 @@ func (s *server) measure(t testing.TB, clerk *fakeclerk.Server, requests int, la
 	return result{seen.PerSecond(), load.Quantile(seen.Took, 0.5).Seconds() * 1e3, load.Quantile(seen.Took, 0.99).Seconds() * 1e3}
 }
 
-// ours starts this backend four times: with one token of the user, with a new one
-// each time, with the email in the token, and with Clerk's key besides.
+// ours starts this backend four times: with one token of the user, with a new
+// token for each request, with the email in the token, and also with Clerk's key.
 func ours(t testing.TB, clerk *fakeclerk.Server) []*server {
 	known := start(t, clerk, "ours", false, os.Args[0], "serve", "standalone")
 	fresh := start(t, clerk, "ours, a new token each time", false, os.Args[0], "serve", "standalone")

@@ -15,7 +15,7 @@ import (
 
 // guideHandler is what Clerk's documentation for Go leads to; guide/server.mjs is
 // its counterpart in JavaScript. The SDK's middleware verifies the token and keeps
-// the key; the user is asked of Clerk on every request. It gets the connection pool
+// the key; the handler loads the user on every request. It gets the connection pool
 // that our own handler has, because Go's default keeps only 2 connections to a host.
 func guideHandler() (http.Handler, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()

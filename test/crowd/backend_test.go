@@ -69,8 +69,8 @@ func signTokens(t *testing.T, n int) *tokens {
 func userID(i int) string { return fmt.Sprintf("user_%05d", i) }
 func email(i int) string  { return fmt.Sprintf("%05d@example.com", i) }
 
-// startClerk starts a fake Clerk that knows the first n users of the crowd,
-// answers after 80 ms and has Clerk's limit.
+// startClerk starts a fake Clerk with the first n users of the crowd, a latency of
+// 80 ms and Clerk's rate limit.
 func startClerk(t *testing.T, key *rsa.PrivateKey, o fakeclerk.Options, n int) *fakeclerk.Server {
 	o.SecretKey, o.SigningKey = secretKey, key
 	o.TokenLifetime = time.Hour // longer than the run
@@ -156,7 +156,7 @@ func (i *instance) stop() {
 
 func (i *instance) always(int) string { return i.url }
 
-// listMembers asks Clerk for members on the connection that sign-ins use, as an
+// listMembers loads members from Clerk on the connection that sign-ins use, as an
 // endpoint of an application may. The app's own list reads its database.
 func listMembers(authenticator *clerkauth.Authenticator) http.Handler {
 	memberships := &organizationmembership.Client{Backend: authenticator.Backend()}
@@ -237,8 +237,8 @@ func newLine(t *testing.T, clerk string) *line {
 	return l
 }
 
-// forward copies until one side ends. What a silent connection carries is read
-// and dropped, and its end is not passed on.
+// forward copies until one side ends. It reads and drops the bytes of a silent
+// connection, and does not pass on its end.
 func (l *line) forward(to, from net.Conn, epoch int64) {
 	buffer := make([]byte, 16<<10)
 	for {

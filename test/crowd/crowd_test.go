@@ -24,7 +24,7 @@ var whole = os.Getenv("TESTS") == "whole"
 
 // size is how much happens. Rates are a second.
 type size struct {
-	oddOthers, oddRate int // users beside the odd one, and how often it asks
+	oddOthers, oddRate int // other users, and the requests of the odd one
 	oddLasting         time.Duration
 
 	few, many int // users at once
@@ -80,7 +80,7 @@ func count(perSecond int, lasting time.Duration) int {
 type scenario struct {
 	name      string
 	users     int // how many take part
-	known     int // how many of them the backend has seen before
+	known     int // how many of them are cached
 	fastClock bool
 	idle      bool // it leaves processors idle
 	play      func(*scene)
@@ -127,7 +127,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// scene is a scenario with a fake Clerk of its own.
+// scene is a scenario and its fake Clerk.
 type scene struct {
 	*testing.T
 	size
@@ -139,12 +139,11 @@ type scene struct {
 
 	outcome
 	reasons reasons
-	first   *instance // knows scenario.known users; nil if there are none
+	first   *instance // has cached scenario.known users; nil if there are none
 }
 
-// clockSpeed is how much faster the fast clock runs, so that 2 minutes take 24
-// seconds. What Clerk needs for an answer and what the network does stay as
-// they are, and so weigh more than they would.
+// clockSpeed is the speed of the fast clock: 2 minutes take 24 seconds. Clerk's
+// latency is real, which is stricter than in production.
 const clockSpeed = 5
 
 // open makes a scene ready to play.
@@ -166,7 +165,7 @@ func open(t *testing.T, size size, one scenario, tokens *tokens) *scene {
 }
 
 // oddUser: Clerk answers 500 whenever one user's record is part of the answer.
-// That user keeps asking, while others sign in for the first time.
+// That user repeats the request, while others sign in for the first time.
 func oddUser(s *scene) {
 	odd, others := s.users[0], s.users[1:]
 	s.clerk.SetUserFault(odd.id, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: http.StatusInternalServerError})
@@ -186,16 +185,16 @@ func oddUser(s *scene) {
 	s.Logf("%d calls for the odd user", calls.n.Load())
 }
 
-// atOnce: users whom the backend does not know ask at the same moment, as after
-// a deploy. A call can load 100 of them.
+// atOnce: users send their first request at the same moment, as after a deploy. A
+// call to Clerk can load 100 of them.
 func atOnce(s *scene) {
 	s.add(s.client.atOnce(s.Context(), s.start(settings{}).url, s.users))
 	s.nobodyRefused()
 	s.atMost("calls", s.clerk.TotalRequests(), max(75, len(s.users)*3/200)) // 300 for 20,000
 }
 
-// active: users whom the backend knows ask once a minute each, so that every
-// record is stale when it is used; new ones come all the time.
+// active: each cached user sends a request once a minute, so every cached record
+// is stale when it is used. New users sign in all the time.
 func active(s *scene) {
 	known, newcomers := s.users[:s.active], s.users[s.active:]
 	asking := repeat(known, int(s.activeLasting.Minutes()*float64(len(known))))
@@ -256,8 +255,8 @@ func fleet(s *scene) {
 	s.nobodyRefused()
 }
 
-// restart: users whom the backend knows go on asking while its instance is
-// replaced by another, which knows nobody.
+// restart: cached users send requests while their instance is replaced by another
+// with an empty cache.
 func restart(s *scene) {
 	second := s.start(settings{})
 	asking := repeat(s.users, count(s.restartRate, s.restartLasting))

@@ -10,8 +10,8 @@ import (
 	"encore.app/test/load"
 )
 
-// forgers: known users ask one after the other, first alone and then beside
-// forged tokens of the shapes that cost the most.
+// forgers: cached users send requests, first alone and then together with forged
+// tokens of the shapes that cost the most.
 func forgers(s *scene) {
 	asking := repeat(s.users, count(s.callerRate, s.forgersLasting))
 	alone := s.client.arriving(s.Context(), s.first.always, asking, float64(s.callerRate))

@@ -1,5 +1,5 @@
-// Package load makes the load of the suites that measure: on loopback, and only
-// as long as it is told.
+// Package load sends requests for the suites that measure. It sends them to
+// loopback addresses only, and each loop ends by itself.
 package load
 
 import (
@@ -95,9 +95,9 @@ func (l Closed) get(connection net.Conn, reader *bufio.Reader, token string) err
 	return err
 }
 
-// Open is an open loop: it calls do n times, so often a second, each time in a
-// goroutine of its own, whether or not the call before is over. It returns when
-// all calls have. When ctx ends no more calls begin.
+// Open is an open loop: it calls do n times at a rate, and does not wait for the
+// call before. It returns when all calls have returned. No call begins after ctx
+// has ended.
 func Open(ctx context.Context, n int, perSecond float64, do func(i int)) {
 	var group sync.WaitGroup
 	defer group.Wait()

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// TestAlone starts one instance with nothing beside it.
+// TestAlone starts one instance, without a balancer.
 func TestAlone(t *testing.T) {
 	e := setup(t)
 	began := time.Now()
-	// The suite test/e2e also expects the one setting that is optional. It asks
-	// Clerk more often than one instance of a fleet may.
+	// The suite test/e2e also expects the one setting that is optional. It makes
+	// more calls to Clerk than one instance of a fleet may.
 	i := e.app.start(t, e.app.withAuthConfig(t, map[string]any{"Issuer": e.clerk.Issuer(), "RateLimitShare": 0.8}))
 	t.Logf("healthy after %d ms", time.Since(began).Milliseconds())
 	t.Run("does not believe the headers of a service", func(t *testing.T) { forge(t, i) })

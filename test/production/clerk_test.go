@@ -36,9 +36,9 @@ const (
 	serviceKey = "0123456789abcdef0123456789abcdef"
 )
 
-// clerk is the fake Clerk behind the name api.clerk.com. A deployed app asks
-// nothing else, so it gets there the way it would through a company's proxy:
-// HTTPS_PROXY names this one, SSL_CERT_FILE its certificate authority.
+// clerk is the fake Clerk with the name api.clerk.com. A deployed app calls no
+// other host. It reaches this one through a proxy, as in a company's network:
+// HTTPS_PROXY names the proxy, SSL_CERT_FILE the certificate authority.
 type clerk struct {
 	*fakeclerk.Server
 	proxy, api *httptest.Server

@@ -29,8 +29,8 @@ type runner struct {
 }
 
 // measure lets the app serve one round, and returns the microseconds of processor
-// time a request. A round is a few garbage collections, and short, so that a busy
-// machine slows all alike.
+// time a request. A round has a few garbage collections. It is short, so that a busy
+// machine slows both apps.
 func (r *runner) measure(b *testing.B) float64 {
 	const requests = 8000
 	before := r.cpu(b)
@@ -39,8 +39,8 @@ func (r *runner) measure(b *testing.B) float64 {
 }
 
 // BenchmarkCost lets this app and one whose auth handler compares a string serve
-// in turn. What slows the machine down for a while slows both sides of a round, so
-// each round has a ratio of its own.
+// in turn. A slow moment of the machine slows both sides of a round, so the result
+// is the median of the rounds' ratios.
 //
 //	TESTS=encore go test -run '^$' -bench Cost -benchtime 150x -timeout 30m ./test/production
 func BenchmarkCost(b *testing.B) {
@@ -86,7 +86,7 @@ func BenchmarkCost(b *testing.B) {
 	b.Logf("memory (resident): %d MB, %d MB with 10,000 remembered users and their tokens", before>>20, ours.memory(b)>>20)
 }
 
-// meet lets an instance serve users whom it has not seen.
+// meet lets an instance serve n new users.
 func (e *environment) meet(b *testing.B, i *instance, n int) {
 	u := e.newUsers(b, "many", n)
 	var working sync.WaitGroup
@@ -103,8 +103,7 @@ func (e *environment) meet(b *testing.B, i *instance, n int) {
 	working.Wait()
 }
 
-// buildFloor leaves of the copied app its module and encore.app, and puts the
-// floor's services in the place of its own.
+// buildFloor copies the app, and replaces its services by those of the floor.
 func (e *environment) buildFloor() (*image, error) {
 	folder := filepath.Join(e.folder, "src-floor")
 	if err := copyApp(folder); err != nil {

@@ -45,9 +45,8 @@ func (d *database) env() []string {
 	return []string{"DATABASE_USER=" + d.url.User.Username(), "DATABASE_PASSWORD=" + password}
 }
 
-// connect writes the server's address to the infra config of an unpacked image:
-// the one thing in it that cannot be as built, since nothing here is called
-// postgres.
+// connect writes the server's address to the infra config of an unpacked image.
+// As built, it names the host postgres, which does not exist here.
 func (d *database) connect(im *image) error {
 	name := im.variable("ENCORE_INFRA_CONFIG_PATH")
 	return changed(name, name, func(infra map[string]any) {
@@ -57,7 +56,7 @@ func (d *database) connect(im *image) error {
 	})
 }
 
-// changed writes a JSON file as it is after a change.
+// changed changes a JSON file.
 func changed(name, into string, change func(map[string]any)) error {
 	content, err := os.ReadFile(name)
 	if err != nil {

@@ -135,7 +135,7 @@ func (f *fleet) ban(t *testing.T) {
 	say(t, ok, "refused after %.1f s", slices.Sorted(slices.Values(after)))
 }
 
-// withoutDatabase: all but the service account goes on.
+// withoutDatabase: all services but account continue.
 func (f *fleet) withoutDatabase(t *testing.T) {
 	user := f.users.ids[1]
 	account := func(i *instance) int {

@@ -38,7 +38,7 @@ type image struct {
 	root       string   // where its files are
 	env        []string // the variables that it sets, then those of this suite
 	entrypoint string
-	compressed int64 // bytes of its layers as they travel
+	compressed int64 // bytes of its compressed layers
 }
 
 // build runs the documented command in the app's folder.

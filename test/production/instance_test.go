@@ -21,14 +21,14 @@ import (
 type instance struct {
 	image   *image
 	address string
-	env     []string // beside the image's
+	env     []string // in addition to the image's
 	command *exec.Cmd
 	output  *output
 	ended   chan struct{}
 }
 
-// start starts an instance with variables beside the image's, and waits until it
-// is healthy.
+// start starts an instance with additional variables, and waits until it is
+// healthy.
 func (im *image) start(t testing.TB, env ...string) *instance {
 	t.Helper()
 	i := im.launch(t, env...)

@@ -26,9 +26,8 @@ import (
 
 var outage = flag.Duration("outage", 15*time.Second, "how long Clerk is gone in scene c; below 5m the durations of auth/config.cue shrink as much")
 
-// environment is what all tests share: a folder that is removed at the end, the
-// fake Clerk behind the name api.clerk.com, a PostgreSQL server, a registry, and
-// the image of the app.
+// environment is shared by all tests. The fake Clerk has the name api.clerk.com.
+// The folder is removed at the end.
 type environment struct {
 	folder   string
 	clerk    *clerk

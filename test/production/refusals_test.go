@@ -56,7 +56,7 @@ func TestWrongConfigurations(t *testing.T) {
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) { e.app.refused(t, r) })
 	}
-	// What is built in cannot be had by a change of a running image.
+	// These values are built in, so each needs an image.
 	for _, cloud := range []any{nil, "local"} {
 		t.Run(fmt.Sprintf("an image built with cloud %v", cloud), func(t *testing.T) {
 			wrong := e.buildWith(t, fmt.Sprintf("wrong%t", cloud != nil), func(metadata map[string]any) {
