@@ -34,6 +34,19 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 }
 
+// cmd/adopt -update prints the entries of CHANGELOG.md, which are one line each.
+func TestChangelog(t *testing.T) {
+	_, entries, found := strings.Cut(read(t, "CHANGELOG.md"), "\n- ")
+	if !found {
+		t.Fatal("CHANGELOG.md has no entries")
+	}
+	for line := range strings.Lines("- " + entries) {
+		if !regexp.MustCompile("^- `[a-z/]+`: .*\\.\n$").MatchString(line) {
+			t.Errorf("CHANGELOG.md: an entry is one line with a folder and a sentence, not %q", line)
+		}
+	}
+}
+
 // read returns a file of the repository.
 func read(t *testing.T, name string) string {
 	t.Helper()
