@@ -4,8 +4,17 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
+
+	"encore.app/auth/clerkauth/internal/backoff"
+	"encore.app/auth/clerkauth/internal/batch"
+	"encore.app/auth/clerkauth/internal/breaker"
+	"encore.app/auth/clerkauth/internal/clerkapi"
+	"encore.app/auth/clerkauth/internal/ratelimit"
+	"encore.app/auth/clerkauth/internal/usercache"
 )
 
 // Backend is the process's connection to Clerk's Backend API. Every client of
@@ -13,45 +22,68 @@ import (
 //
 //	members := organizationmembership.Client{Backend: authenticator.Backend()}
 //
-// Each call has a deadline of 2.5 seconds. Calls are made within the budget
-// ([Options].RateLimitShare), and sign-ins come first: a call that would take what
-// they may need is not made, and its error is an [*Error] with
-// [ReasonRateLimitShare]. Where calls have to wait, those for different tenants
-// take turns. The tenant is the active organization of the caller in the context,
-// or the caller ([NewContext]). While Clerk as a whole is failing, no call is
-// made. A call that fails keeps only calls for the same thing waiting, and a 429
-// calls to the same route. No call is retried.
+// Each call has a deadline of 2.5 seconds. Calls stay within
+// [Options].RateLimitShare, and sign-ins come first: an [*Error] with
+// [ReasonRateLimitShare] stands for a call that was not made. Where calls have to
+// wait, tenants take turns: the active organization of the caller in the context
+// ([NewContext]), or the caller. While Clerk as a whole fails, no call is made. A
+// call that fails keeps only calls for the same thing waiting, and a 429 calls to
+// the same route. No call is retried.
 type Backend struct {
-	connection *connection
-	budget     *budget
-	outage     *outage   // of loading users, which tells for all
-	failures   *failures // by what was asked for
-	purpose    class     // of Call
+	client  *clerkapi.Client
+	limiter *ratelimit.Limiter
+	breaker *breaker.Breaker // of loading users, which tells for all
+	failed  *backoff.Keyed   // by route, and by what was asked for
+	purpose ratelimit.Class  // of Call
 }
 
 func newBackend(o Options) *Backend {
+	counts := counts{o.Observer}
+	called := func(err error) { counts.add(CountCalls, callResult(err), 1) }
+	refused := func(c ratelimit.Class) { counts.add(CountRateLimit, string(c), 1) }
 	return &Backend{
-		connection: newConnection(o),
-		budget:     newBudget(o),
-		outage:     &outage{now: o.Now},
-		failures:   newFailures(o.Now),
-		purpose:    classOther,
+		client:  clerkapi.New(*o.HTTPClient, o.APIURL, o.SecretKey, o.Now, called),
+		limiter: ratelimit.New(callLimit(o), o.UnknownTokensPerSecond, o.Now, refused),
+		breaker: breaker.New(o.Now),
+		failed:  backoff.New(o.Now),
+		purpose: ratelimit.Other,
 	}
 }
 
+func callResult(err error) string {
+	var e *clerkapi.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case clerkapi.IsNotFound(err):
+		return "not_found"
+	case errors.As(err, &e) && e.Class == clerkapi.Refused:
+		return "refused"
+	}
+	return failed(exported(err))
+}
+
+// callLimit is how many calls this process may make in ten seconds.
+func callLimit(o Options) float64 {
+	limit := 100.0
+	if strings.HasPrefix(o.SecretKey, "sk_live_") {
+		limit = 1000
+	}
+	return o.RateLimitShare * limit
+}
+
 // Background returns the same connection for work that nobody waits for. Its
-// calls leave more of the budget to others, and wait for up to 10 seconds for
-// their turn.
+// calls leave more of the rate limit to others, and wait for up to 10 seconds.
 func (b *Backend) Background() *Backend {
 	background := *b
-	background.purpose = classBackground
+	background.purpose = ratelimit.Background
 	return &background
 }
 
 // Call implements [clerk.Backend]. Its error is an [*Error], or an [*APIError]
 // if Clerk refuses the thing asked for. It ends with ctx.
 func (b *Backend) Call(ctx context.Context, req *clerk.APIRequest, into clerk.ResponseReader) error {
-	return b.call(ctx, b.purpose, tenant(ctx), owner(req), req, into)
+	return b.call(ctx, b.purpose, tenant(ctx), subject(req), req, into)
 }
 
 // tenant returns whom a call is made for, "" where the context does not tell.
@@ -66,39 +98,39 @@ func tenant(ctx context.Context) string {
 	return caller.Subject
 }
 
-// call is Call for a tenant, and for an owner, who alone waits after a failure.
-// Without an owner ("") nobody does.
-func (b *Backend) call(ctx context.Context, purpose class, tenant, owner string, req *clerk.APIRequest, into clerk.ResponseReader) error {
-	if failure := b.outage.blocked(); failure != nil {
-		return failure
+// call is Call for a tenant, and for a subject, for which alone calls wait after
+// a failure. Without a subject ("") none does.
+func (b *Backend) call(ctx context.Context, purpose ratelimit.Class, tenant, subject string, req *clerk.APIRequest, into clerk.ResponseReader) error {
+	if failure := b.breaker.Blocked(); failure != nil {
+		return userError(failure)
 	}
-	// Clerk limits some routes on their own. What it says of one holds for it.
-	route := req.Method + " " + route(req.Path)
-	for _, one := range []string{route, owner} {
-		if failure, _ := b.failures.of(one); failure != nil {
+	// Clerk limits some routes on their own.
+	route := req.Method + " " + clerkapi.Route(req.Path)
+	for _, key := range []string{route, subject} {
+		if failure, _ := b.failed.Check(key); failure != nil {
 			return failure
 		}
 	}
-	if !b.budget.takeSoon(ctx, purpose, tenant) {
-		return errBudget
+	if !b.limiter.Wait(ctx, purpose, tenant) {
+		return errRateLimitShare
 	}
-	err := b.connection.call(ctx, req, into)
+	err := exported(b.client.Call(ctx, req, into))
 	var failure *Error
 	switch {
 	case !errors.As(err, &failure):
-		b.failures.clear(owner)
-		b.failures.clear(route)
+		b.failed.Clear(subject)
+		b.failed.Clear(route)
 	case failure.Reason == ReasonRateLimited:
-		b.failures.add(route, failure)
-	case failure.Kind != Canceled && owner != "":
-		b.failures.add(owner, failure)
+		b.failed.Add(route, failure, failure.retryAfter)
+	case failure.Kind != Canceled && subject != "":
+		b.failed.Add(subject, failure, failure.retryAfter)
 	}
 	return err
 }
 
-// owner names the thing that a request is about. A request that creates or
+// subject names the thing that a request is about. A request that creates or
 // changes something says in its body which one.
-func owner(req *clerk.APIRequest) string {
+func subject(req *clerk.APIRequest) string {
 	name := "for " + req.Method + " " + req.Path
 	switch {
 	case req.Method == http.MethodDelete:
@@ -109,4 +141,50 @@ func owner(req *clerk.APIRequest) string {
 		return name
 	}
 	return ""
+}
+
+// newUsers returns the cache of users, who are loaded by the Backend.
+func newUsers(b *Backend, o Options) *usercache.Cache {
+	counts := counts{o.Observer}
+	users := usercache.New(o.UserMaxAge, o.UserStaleIfError, o.Now, func() { counts.add(CountStale, "user", 1) })
+	users.Loader = batch.New(batch.Config[usercache.Record]{
+		Now: o.Now, Limiter: b.limiter, Breaker: b.breaker, Store: users.Put,
+		Fetch: func(ids []string) (found map[string]batch.Result[usercache.Record], err error) {
+			err = clerkapi.Guard(func() (err error) {
+				found, err = usercache.Fetch(b.client, ids, o.Now())
+				return err
+			})
+			return found, err
+		},
+		Classify: b.classify,
+		Sent:     func(queue string) { counts.add(CountUserBatches, queue, 1) },
+		Ended: func(user usercache.Record, err error) {
+			switch {
+			case err != nil:
+				counts.add(CountUsers, failed(userError(err)), 1)
+			case user.Refusal != "":
+				counts.add(CountUsers, "refused", 1)
+			default:
+				counts.add(CountUsers, "loaded", 1)
+			}
+		},
+	})
+	return users
+}
+
+// classify says what a failure to load users tells of Clerk. Clerk's refusal of
+// the request may be about a record, since the request is always the same.
+func (b *Backend) classify(err error) (breaker.Outcome, time.Duration) {
+	var e *clerkapi.Error
+	if !errors.As(err, &e) {
+		return breaker.Unclear, 0
+	}
+	switch e.Class {
+	case clerkapi.RateLimited:
+		b.limiter.PauseRefreshes(e.RetryAfter)
+		return breaker.Failed, e.RetryAfter
+	case clerkapi.KeyRefused, clerkapi.InvalidRequest:
+		return breaker.Failed, e.RetryAfter
+	}
+	return breaker.Unclear, e.RetryAfter
 }

@@ -2,12 +2,18 @@ package clerkauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"encore.app/auth/clerkauth/internal/batch"
+	"encore.app/auth/clerkauth/internal/cache"
+	"encore.app/auth/clerkauth/internal/ratelimit"
+	"encore.app/auth/clerkauth/internal/usercache"
 )
 
 // Options configure an [Authenticator]. Names are those of Clerk's SDKs.
@@ -99,8 +105,9 @@ type Options struct {
 	// to this process: after a restart, all are.
 	UnknownTokensPerSecond float64
 
-	// HTTPClient makes the calls to Clerk, each of which gets 2.5 seconds. The
-	// default, also for a client without a Transport, is that of [NewTransport].
+	// HTTPClient makes the calls to Clerk, each of which gets 2.5 seconds. An
+	// [*http.Transport] is copied and sends pings over HTTP/2, so that a dead
+	// connection is noticed within 3 seconds.
 	HTTPClient *http.Client
 
 	// Observer counts what happens. The default counts nothing.
@@ -122,7 +129,7 @@ type Authenticator struct {
 	carry    *carry
 	backend  *Backend
 	keys     *keys
-	users    *users
+	users    *usercache.Cache
 	machines *machines
 	counts   counts
 	refusals *refusals
@@ -148,7 +155,7 @@ func New(o Options) (*Authenticator, error) {
 		return nil, optionError("AuthorizedParties", err)
 	}
 	backend := newBackend(o)
-	keys, err := newKeys(backend.connection, o)
+	keys, err := newKeys(backend.client, o)
 	if err != nil {
 		return nil, optionError("JWTKey", err)
 	}
@@ -163,7 +170,7 @@ func New(o Options) (*Authenticator, error) {
 		machines: newMachines(backend, o),
 		refusals: newRefusals(o),
 		counts:   counts{o.Observer},
-		verified: newCache(o.Now, otter.Options[string, *verifiedToken]{
+		verified: cache.New(o.Now, otter.Options[string, *verifiedToken]{
 			MaximumWeight: maxVerifiedBytes,
 			Weigher:       func(token string, v *verifiedToken) uint32 { return uint32(len(token) + v.size()) },
 			ExpiryCalculator: otter.ExpiryCreatingFunc(func(e otter.Entry[string, *verifiedToken]) time.Duration {
@@ -182,9 +189,8 @@ func (a *Authenticator) Backend() *Backend { return a.backend }
 // [Options].AcceptsToken. Every error is an [*Error].
 //
 // It waits for Clerk only when it has no key, no user or no answer about a
-// secret that would do, and then for at most 2.5 seconds or until ctx ends. While
-// Clerk answers, but more users arrive than can be asked for at once, it waits
-// for up to 10 seconds.
+// secret that would do. Each call has 2.5 seconds, and a user who is not cached is
+// waited for at most 10 seconds, while more users arrive than can be loaded at once.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller Caller, err error) {
 	if err := a.authenticate(ctx, token, &caller); err != nil {
 		a.counts.add(CountDecisions, failed(err), 1)
@@ -198,14 +204,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller 
 // goroutines of their own: Callers handed on by value would make their stacks
 // grow.
 func (a *Authenticator) authenticate(ctx context.Context, token string, caller *Caller) error {
-	until := time.Now().Add(callTimeout)
 	var issuedAt time.Time
 	var err error
 	if kind, opaque := opaqueType(token); opaque {
 		issuedAt = a.options.Now() // Clerk has said so lately
-		err = a.authenticateSecret(ctx, until, kind, token, caller)
+		err = a.authenticateSecret(ctx, kind, token, caller)
 	} else {
-		issuedAt, err = a.authenticateJWT(ctx, until, token, caller)
+		issuedAt, err = a.authenticateJWT(ctx, token, caller)
 	}
 	if err != nil {
 		return err
@@ -221,8 +226,8 @@ func (a *Authenticator) authenticate(ctx context.Context, token string, caller *
 // authenticateJWT authenticates with a token that is verified here, and returns
 // when it was issued. The user of a token with an email claim is loaded only if
 // the token is older than Clerk's usually get: it tells of no ban since then.
-func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, token string, caller *Caller) (issuedAt time.Time, err error) {
-	v, err := a.verifiedToken(ctx, until, token)
+func (a *Authenticator) authenticateJWT(ctx context.Context, token string, caller *Caller) (issuedAt time.Time, err error) {
+	v, err := a.verifiedToken(ctx, token)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -231,51 +236,54 @@ func (a *Authenticator) authenticateJWT(ctx context.Context, until time.Time, to
 	if v.hasEmail && a.options.Now().Sub(issuedAt) < maxLateTokens {
 		return issuedAt, nil
 	}
-	if !a.keys.failing() {
-		until = time.Time{} // no wait was in vain
-	}
-	return issuedAt, a.findUser(ctx, until, caller, issuedAt, &v.user)
+	return issuedAt, a.findUser(ctx, caller, issuedAt, &v.user)
 }
 
 // authenticateSecret authenticates with a token that Clerk alone can verify.
-func (a *Authenticator) authenticateSecret(ctx context.Context, until time.Time, kind TokenType, secret string, caller *Caller) error {
+func (a *Authenticator) authenticateSecret(ctx context.Context, kind TokenType, secret string, caller *Caller) error {
 	if !a.accepts.has(kind) {
 		return refuse(ReasonTokenTypeMismatch, "token_type", string(kind))
 	}
-	record, err := a.machines.find(ctx, until, kind, secret)
+	record, err := a.machines.find(ctx, kind, secret)
 	if err != nil {
 		return err
 	}
 	record.caller.copyTo(caller)
 	// Nobody knows when an API key was used to prove who its user is.
-	return a.findUser(ctx, until, caller, time.Time{}, &record.user)
+	return a.findUser(ctx, caller, time.Time{}, &record.user)
 }
 
 // findUser adds what Clerk has of the user to the caller, if there is a user. A
 // user who must not come in is an error.
-func (a *Authenticator) findUser(ctx context.Context, until time.Time, caller *Caller, issuedAt time.Time, last *atomic.Pointer[userEntry]) error {
+func (a *Authenticator) findUser(ctx context.Context, caller *Caller, issuedAt time.Time, last *atomic.Pointer[usercache.Entry]) error {
 	if caller.UserID == "" {
 		return nil
 	}
-	user, err := a.users.find(ctx, until, caller.UserID, issuedAt, last)
+	user, err := a.users.Find(ctx, caller.UserID, issuedAt, last)
 	if err != nil {
-		if AsError(err).Reason == ReasonUnknownUser && a.keys.local != nil {
-			return refuse(ReasonUnknownUser, "verified_with", "JWTKey")
+		if errors.Is(err, batch.ErrLate) {
+			a.counts.add(CountRateLimit, string(ratelimit.SignIn), 1)
 		}
-		return err
+		return userError(err)
 	}
-	caller.Email, caller.EmailVerified = user.primaryEmail, user.emailVerified
+	if user.Refusal == usercache.Unknown && a.keys.local != nil {
+		return refuse(ReasonUnknownUser, "verified_with", "JWTKey")
+	}
+	if user.Refusal != "" {
+		return refuse(Reason(user.Refusal))
+	}
+	caller.Email, caller.EmailVerified = user.PrimaryEmail, user.EmailVerified
 	return nil
 }
 
 // verifiedToken verifies the token unless that has been done before with a key
 // that is still good.
-func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
+func (a *Authenticator) verifiedToken(ctx context.Context, token string) (*verifiedToken, error) {
 	if len(token) > MaxTokenBytes {
 		return nil, refuse(ReasonTooLarge, "bytes", len(token)) // before the cache reads all of it
 	}
 	if v, ok := a.verified.GetIfPresent(token); ok {
-		key, err := a.keys.find(ctx, until, v.keyID)
+		key, err := a.keys.find(ctx, v.keyID)
 		if err != nil {
 			return nil, err
 		}
@@ -287,7 +295,7 @@ func (a *Authenticator) verifiedToken(ctx context.Context, until time.Time, toke
 		}
 		a.verified.Invalidate(token)
 	}
-	v, err := a.verify(ctx, until, token)
+	v, err := a.verify(ctx, token)
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func TestSilentConnection(t *testing.T) {
 	defer server.Close()
 	w := newWire(t, server.Listener.Addr().String())
 
-	transport := clerkauth.NewTransport()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
 	transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
 	defer transport.CloseIdleConnections()

@@ -12,6 +12,22 @@ import (
 // maxDuration bounds what one of the durations may be: sums must not overflow.
 const maxDuration = 365 * 24 * time.Hour
 
+// defaultRateLimitShare leaves room for other programs with the same key.
+const defaultRateLimitShare = 0.8
+
+// defaultUnknownPerSecond is how many secrets that Clerk never knew are verified
+// in a second, for a whole RateLimitShare: 5 with the default share. Clerk bills
+// each ($0.00001): a flood that never ends costs $4 a day.
+const defaultUnknownPerSecond = 6.25
+
+// CallLimit is how many calls to Clerk one process makes in ten seconds at most.
+func (o Options) CallLimit() int {
+	if o.RateLimitShare == 0 {
+		o.RateLimitShare = defaultRateLimitShare
+	}
+	return int(callLimit(o))
+}
+
 // variables name the options that the environment can set, by the names that
 // Clerk's own SDKs read, and two alike.
 var variables = map[string]string{
@@ -83,8 +99,8 @@ func (o *Options) complete() (err error) {
 	if o.RateLimitShare == 0 {
 		o.RateLimitShare = defaultRateLimitShare
 	}
-	if err := checkBudget(*o); err != nil {
-		return optionError("RateLimitShare", err)
+	if calls := callLimit(*o); !(calls >= 2 && calls <= 1e6) {
+		return optionError("RateLimitShare", errors.New("leaves less than 2 calls in 10 seconds, or is out of range: write a share such as 0.8, or 0.08 for each of ten instances"))
 	}
 	if o.UnknownTokensPerSecond == 0 {
 		o.UnknownTokensPerSecond = defaultUnknownPerSecond * o.RateLimitShare

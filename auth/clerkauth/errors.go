@@ -1,8 +1,14 @@
 package clerkauth
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
+
+	"encore.app/auth/clerkauth/internal/batch"
+	"encore.app/auth/clerkauth/internal/clerkapi"
 )
 
 // Kind says what a failed [Authenticator.Authenticate] means for the caller's
@@ -99,4 +105,93 @@ func AsError(err error) *Error {
 
 func refuse(r Reason, evidence ...any) *Error {
 	return &Error{Kind: Unauthenticated, Reason: r, evidence: evidence}
+}
+
+// APIError is Clerk's refusal of what a call of [Backend] asked for. It says
+// nothing of Clerk's health or of our secret key.
+type APIError struct {
+	Status int    // 4xx
+	Code   string // Clerk's word for it, such as resource_not_found
+}
+
+// Error implements error.
+func (e *APIError) Error() string {
+	return fmt.Sprintf("clerkauth: Clerk refused the request: status %d, %s", e.Status, e.Code)
+}
+
+func (e *APIError) evidence() []any { return []any{"status", e.Status, "code", e.Code} }
+
+// Is makes an APIError an [ErrNotFound] if it is one.
+func (e *APIError) Is(target error) bool {
+	return target == ErrNotFound && e.Status == http.StatusNotFound && e.Code == "resource_not_found"
+}
+
+var (
+	// ErrNotFound is matched by [errors.Is]: Clerk has no such thing.
+	ErrNotFound = errors.New("not found")
+	// ErrTooLarge is matched by [errors.Is]: Clerk's answer is longer than 8 MiB. A
+	// caller can ask for less at a time.
+	ErrTooLarge = clerkapi.ErrTooLarge
+)
+
+var (
+	errRateLimitShare = &Error{Kind: Unavailable, Reason: ReasonRateLimitShare}
+	errLate           = &Error{Kind: Unavailable, Reason: ReasonUnreachable, cause: batch.ErrLate}
+)
+
+func canceled(ctx context.Context) *Error {
+	return &Error{Kind: Canceled, Reason: ReasonCanceled, cause: ctx.Err()}
+}
+
+// exported returns an error of the internal packages as an *Error or *APIError.
+func exported(err error) error {
+	var known *Error
+	var e *clerkapi.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &e) && e.Class == clerkapi.Refused:
+		return &APIError{Status: e.Status, Code: e.Code}
+	case errors.As(err, &e):
+		return exportedFailure(e)
+	case errors.Is(err, batch.ErrRateLimit):
+		return errRateLimitShare
+	case errors.Is(err, batch.ErrLate):
+		return errLate
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Kind: Canceled, Reason: ReasonCanceled, cause: err}
+	}
+	return err
+}
+
+func exportedFailure(e *clerkapi.Error) *Error {
+	failure := &Error{Kind: Unavailable, Reason: Reason(e.Class), cause: e.Cause, retryAfter: e.RetryAfter}
+	switch e.Class {
+	case clerkapi.KeyRefused:
+		failure.Kind = Misconfigured
+		failure.evidence = []any{"code", e.Code}
+	case clerkapi.InvalidRequest:
+		failure.Kind = Misconfigured
+	case clerkapi.Canceled:
+		failure.Kind = Canceled
+		return failure
+	case clerkapi.InvalidResponse:
+		if e.Status != 0 {
+			failure.evidence = []any{"status", e.Status}
+		}
+	}
+	if e.Call != "" {
+		failure.evidence = append(failure.evidence, "call", e.Call)
+	}
+	return failure
+}
+
+// userError returns the failure to load a user as an *Error.
+func userError(err error) *Error {
+	err = exported(err)
+	var refused *APIError
+	if errors.As(err, &refused) {
+		return &Error{Kind: Unavailable, Reason: ReasonRequestRefused, cause: refused}
+	}
+	return AsError(err)
 }

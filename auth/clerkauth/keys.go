@@ -5,18 +5,20 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/clerk/clerk-sdk-go/v2"
-	exactjson "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/singleflight"
 
+	"encore.app/auth/clerkauth/internal/breaker"
+	"encore.app/auth/clerkauth/internal/clerkapi"
 	"encore.app/auth/clerkauth/setting"
 )
 
@@ -72,8 +74,8 @@ func (k *publicKey) signed(token string) bool {
 // newest was at least unknownKeyInterval ago. There is one fetch at a time, and
 // none during a back-off.
 type keys struct {
-	connection   *connection
-	outage       *outage // of their own: Clerk limits calls for users, not for keys
+	client       *clerkapi.Client
+	breaker      *breaker.Breaker // of their own: Clerk limits calls for users, not for keys
 	counts       counts
 	now          func() time.Time
 	maxAge       time.Duration
@@ -81,9 +83,7 @@ type keys struct {
 
 	local *publicKey // networkless: the only key there is
 	state atomic.Pointer[keySet]
-
-	mu       sync.Mutex
-	fetching *flight[*keySet] // nil while no fetch is under way
+	fetch singleflight.Group
 }
 
 // keySet is an immutable snapshot of what is known of the JWKS.
@@ -94,10 +94,10 @@ type keySet struct {
 	err         *Error    // of the newest fetch
 }
 
-func newKeys(c *connection, o Options) (*keys, error) {
+func newKeys(c *clerkapi.Client, o Options) (*keys, error) {
 	k := &keys{
-		connection:   c,
-		outage:       &outage{now: o.Now},
+		client:       c,
+		breaker:      breaker.New(o.Now),
 		counts:       counts{o.Observer},
 		now:          o.Now,
 		maxAge:       o.KeysMaxAge,
@@ -120,11 +120,11 @@ func newKeys(c *connection, o Options) (*keys, error) {
 
 // find returns the key with the given id (kid). It waits for Clerk only when
 // there is nothing usable yet, or for an id that may be a new key's.
-func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey, error) {
+func (k *keys) find(ctx context.Context, id string) (*publicKey, error) {
 	if k.local != nil {
 		return k.local, nil
 	}
-	set, err := k.usable(ctx, until)
+	set, err := k.usable(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey
 		return nil, refuse(ReasonUnknownKey, "kid", id, "known", set)
 	}
 	if k.now().Sub(set.attemptedAt) >= unknownKeyInterval {
-		if set, err = k.refresh(ctx, until, set); err != nil {
+		if set, err = k.refresh(ctx, set); err != nil {
 			return nil, err
 		}
 	}
@@ -149,7 +149,7 @@ func (k *keys) find(ctx context.Context, until time.Time, id string) (*publicKey
 }
 
 // usable returns a set that may be verified with: see the states of [keys].
-func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
+func (k *keys) usable(ctx context.Context) (*keySet, error) {
 	set := k.state.Load()
 	age := k.now().Sub(set.fetchedAt)
 	if set.byID != nil {
@@ -157,15 +157,15 @@ func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 		case age < k.maxAge-k.maxAge/refreshAhead:
 			return set, nil
 		case age < k.maxAge:
-			k.fetch(set)
+			k.startFetch(set)
 			return set, nil
 		case age < k.maxAge+k.staleIfError && set.err != nil:
-			k.fetch(set)
+			k.startFetch(set)
 			k.counts.add(CountStale, "keys", 1)
 			return set, nil
 		}
 	}
-	fetched, err := k.refresh(ctx, until, set)
+	fetched, err := k.refresh(ctx, set)
 	if err == nil && fetched.err != nil {
 		err, set = fetched.err, fetched
 	}
@@ -179,69 +179,71 @@ func (k *keys) usable(ctx context.Context, until time.Time) (*keySet, error) {
 	return nil, err
 }
 
-// refresh waits for a fetch, its own or one that is in flight.
-func (k *keys) refresh(ctx context.Context, until time.Time, seen *keySet) (*keySet, error) {
-	// The call has a deadline of its own, which is later on a busy machine.
-	return k.fetch(seen).wait(ctx, until.Add(maxCallTime))
+// refresh waits for a fetch, its own or one that is under way.
+func (k *keys) refresh(ctx context.Context, seen *keySet) (*keySet, error) {
+	select {
+	case result := <-k.startFetch(seen):
+		return result.Val.(*keySet), nil
+	case <-ctx.Done():
+		return nil, canceled(ctx)
+	}
 }
 
-// failing reports whether the newest fetch failed.
-func (k *keys) failing() bool { return k.local == nil && k.state.Load().err != nil }
-
-// fetch starts a fetch that replaces the set seen, unless one is in flight.
-// Concurrent callers share the returned flight.
-func (k *keys) fetch(seen *keySet) *flight[*keySet] {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.fetching != nil {
-		return k.fetching
-	}
-	f := newFlight[*keySet]()
-	if set := k.state.Load(); set != seen {
-		f.finish(set, nil) // replaced meanwhile
-		return f
-	}
-	t, failure := k.outage.begin()
-	if failure != nil {
-		f.finish(&keySet{byID: seen.byID, fetchedAt: seen.fetchedAt, attemptedAt: seen.attemptedAt, err: failure}, nil)
-		return f
-	}
-	k.fetching = f
-	go func() {
-		next := k.next(seen, t)
-		k.mu.Lock()
+// startFetch starts a fetch that replaces the set seen, unless one is under way.
+func (k *keys) startFetch(seen *keySet) <-chan singleflight.Result {
+	return k.fetch.DoChan("", func() (any, error) {
+		if set := k.state.Load(); set != seen {
+			return set, nil // replaced meanwhile
+		}
+		done, blocked := k.breaker.Begin()
+		if blocked != nil {
+			return &keySet{byID: seen.byID, fetchedAt: seen.fetchedAt, attemptedAt: seen.attemptedAt, err: AsError(blocked)}, nil
+		}
+		next := k.next(seen)
+		if next.err != nil {
+			done(breaker.Failed, next.err, next.err.retryAfter)
+		} else {
+			done(breaker.Succeeded, nil, 0)
+		}
 		k.state.Store(next)
-		k.fetching = nil
-		k.mu.Unlock()
-		f.finish(next, nil)
-	}()
-	return f
+		return next, nil
+	})
 }
 
 // next fetches the keys. If that fails, the old ones stay.
-func (k *keys) next(old *keySet, t ticket) *keySet {
+func (k *keys) next(old *keySet) *keySet {
 	now := k.now()
-	loaded, err := guarded(k.load)
+	var loaded map[string]*clerk.JSONWebKey
+	err := clerkapi.Guard(func() (err error) {
+		loaded, err = k.load()
+		return err
+	})
 	if err != nil {
-		failure := AsError(err)
-		k.outage.failed(t, failure)
+		failure := AsError(exported(err))
 		k.counts.add(CountKeyFetches, failed(failure), 1)
 		return &keySet{byID: old.byID, fetchedAt: old.fetchedAt, attemptedAt: now, err: failure}
 	}
-	k.outage.succeeded(t)
 	k.counts.add(CountKeyFetches, "ok", 1)
 	return &keySet{byID: merge(old.byID, loaded), fetchedAt: now, attemptedAt: now}
 }
 
 func (k *keys) load() (map[string]*clerk.JSONWebKey, error) {
-	var set rawKeySet
-	err := k.connection.call(context.Background(), clerk.NewAPIRequest(http.MethodGet, "/jwks"), &set)
+	var body clerkapi.Raw
+	err := exported(k.client.Call(context.Background(), clerk.NewAPIRequest(http.MethodGet, "/jwks"), &body))
 	var refused *APIError
 	if errors.As(err, &refused) {
 		return nil, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: refused, evidence: refused.evidence()}
 	}
 	if err != nil {
 		return nil, err
+	}
+	// The keys are read one by one: a key of an unknown type is to be ignored
+	// (RFC 7517, section 5), and the SDK fails the whole set.
+	var set struct {
+		Keys []jsontext.Value `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+		return nil, &Error{Kind: Unavailable, Reason: ReasonInvalidResponse, cause: errors.New("not a JWKS")}
 	}
 	byID := make(map[string]*clerk.JSONWebKey, len(set.Keys))
 	for _, raw := range set.Keys {
@@ -255,23 +257,14 @@ func (k *keys) load() (map[string]*clerk.JSONWebKey, error) {
 	return byID, nil
 }
 
-// rawKeySet is a JWKS whose keys are read one by one: a key of an unknown type
-// is to be ignored (RFC 7517, section 5), and the SDK fails the whole set.
-type rawKeySet struct {
-	Keys []json.RawMessage `json:"keys"`
-}
-
-// Read implements [clerk.ResponseReader].
-func (*rawKeySet) Read(*clerk.APIResponse) {}
-
 // parseKey returns nil for a key that does not sign session tokens. One that is
 // for something else says so in use or key_ops (RFC 7517, sections 4.2 and 4.3).
-func parseKey(raw json.RawMessage) *clerk.JSONWebKey {
+func parseKey(raw jsontext.Value) *clerk.JSONWebKey {
 	var purpose struct {
 		Use        *string   `json:"use"`
 		Operations *[]string `json:"key_ops"`
 	}
-	if exactjson.Unmarshal(raw, &purpose) != nil ||
+	if json.Unmarshal(raw, &purpose) != nil ||
 		purpose.Use != nil && *purpose.Use != "sig" ||
 		purpose.Operations != nil && !slices.Contains(*purpose.Operations, "verify") {
 		return nil

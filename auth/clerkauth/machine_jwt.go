@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-jose/go-jose/v3"
 	"github.com/go-json-experiment/json"
@@ -50,11 +49,11 @@ func (c *oauthClaims) describe(caller *Caller) {
 // verifyMachine reads as the list of what makes a JWT an OAuth access token or
 // M2M token of the instance. There is no session and no authorized party, and
 // what such a token may do is for the endpoint to require ([Scope]).
-func (a *Authenticator) verifyMachine(ctx context.Context, until time.Time, kind TokenType, head *header, token string) (*verifiedToken, error) {
+func (a *Authenticator) verifyMachine(ctx context.Context, kind TokenType, head *header, token string) (*verifiedToken, error) {
 	if refusal := head.checkMachine(kind); refusal != nil {
 		return nil, refusal
 	}
-	key, err := a.keys.find(ctx, until, head.KeyID.value)
+	key, err := a.keys.find(ctx, head.KeyID.value)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"encore.app/auth/clerkauth/internal/cache"
+	"encore.app/auth/clerkauth/internal/clerkapi"
+	"encore.app/auth/clerkauth/internal/usercache"
 )
 
 const (
@@ -33,9 +37,9 @@ const (
 
 	maxKnownBytes     = 16 << 20
 	maxRefusedSecrets = 50_000 // at some 150 bytes each
-	// maxUnknownFlights is how many secrets that Clerk never knew are verified
+	// maxUnknown is how many secrets that Clerk never knew are verified
 	// or wait for it at a time.
-	maxUnknownFlights = 64
+	maxUnknown = 64
 )
 
 // secretHash is the SHA-256 of a secret, under which it is remembered.
@@ -44,8 +48,8 @@ type secretHash [sha256.Size]byte
 // machineRecord is what Clerk said of a secret that is good.
 type machineRecord struct {
 	caller    Caller
-	checkedAt time.Time                 // when Clerk was asked
-	user      atomic.Pointer[userEntry] // see users.find
+	checkedAt time.Time                       // when Clerk was asked
+	user      atomic.Pointer[usercache.Entry] // see usercache.Cache.Find
 }
 
 // machines remembers what Clerk said of API keys and of opaque M2M and OAuth
@@ -57,15 +61,14 @@ type machineRecord struct {
 // remembered apart, and few of them wait at a time. What a flood of them costs
 // is the first request of a new secret, which may be answered Unavailable.
 type machines struct {
-	verify  func(ctx context.Context, kind TokenType, secret, owner string) (Caller, error)
+	backend *Backend
 	now     func() time.Time
 	maxAge  time.Duration
 	known   *otter.Cache[secretHash, *machineRecord]
 	refused *otter.Cache[secretHash, Reason]
 
-	mu      sync.Mutex
-	flights map[secretHash]*flight[*machineRecord]
-	unknown int // of the flights
+	verifications singleflight.Group // by hash
+	unknown       atomic.Int64       // verifications of secrets that Clerk never knew
 }
 
 func newMachines(b *Backend, o Options) *machines {
@@ -76,16 +79,15 @@ func newMachines(b *Backend, o Options) *machines {
 		return max(o.OpaqueTokenMaxAge, keepUnknown)
 	}
 	return &machines{
-		verify:  b.verifySecret,
+		backend: b,
 		now:     o.Now,
 		maxAge:  o.OpaqueTokenMaxAge,
-		flights: map[secretHash]*flight[*machineRecord]{},
-		known: newCache(o.Now, otter.Options[secretHash, *machineRecord]{
+		known: cache.New(o.Now, otter.Options[secretHash, *machineRecord]{
 			MaximumWeight:    maxKnownBytes,
 			Weigher:          func(_ secretHash, r *machineRecord) uint32 { return uint32(r.size()) },
 			ExpiryCalculator: otter.ExpiryWriting[secretHash, *machineRecord](max(o.OpaqueTokenMaxAge, keepKnown)),
 		}),
-		refused: newCache(o.Now, otter.Options[secretHash, Reason]{
+		refused: cache.New(o.Now, otter.Options[secretHash, Reason]{
 			MaximumSize:      maxRefusedSecrets,
 			ExpiryCalculator: otter.ExpiryWritingFunc(keep),
 		}),
@@ -95,7 +97,7 @@ func newMachines(b *Backend, o Options) *machines {
 // find returns what Clerk said of a secret. It waits for Clerk only when
 // Clerk was not asked within maxAge; all who present the same secret share the
 // call.
-func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, secret string) (*machineRecord, error) {
+func (m *machines) find(ctx context.Context, kind TokenType, secret string) (*machineRecord, error) {
 	if !isSecret(secret) {
 		return nil, refuseMalformed(secret)
 	}
@@ -104,18 +106,22 @@ func (m *machines) find(ctx context.Context, until time.Time, kind TokenType, se
 	if known {
 		if age := m.now().Sub(record.checkedAt); age < m.maxAge {
 			if age >= m.maxAge-m.maxAge/renewAhead {
-				m.fly(ctx, kind, hash, secret, record) // later requests have the result
+				m.verify(ctx, kind, hash, secret, record) // later requests have the result
 			}
 			return m.use(record)
 		}
 	} else if reason, ok := m.refused.GetIfPresent(hash); ok {
 		return nil, refuse(reason, "token_type", string(kind))
 	}
-	record, err := m.fly(ctx, kind, hash, secret, record).wait(ctx, until)
-	if err != nil {
-		return nil, err
+	select {
+	case result := <-m.verify(ctx, kind, hash, secret, record):
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return m.use(result.Val.(*machineRecord))
+	case <-ctx.Done():
+		return nil, canceled(ctx)
 	}
-	return m.use(record)
 }
 
 // use returns the record, unless the token has expired since Clerk was asked.
@@ -126,49 +132,36 @@ func (m *machines) use(record *machineRecord) (*machineRecord, error) {
 	return record, nil
 }
 
-// fly starts a verification of a secret of which no more is known than the
-// record, which may be nil. If one is in flight, fly returns that.
-func (m *machines) fly(ctx context.Context, kind TokenType, hash secretHash, secret string, record *machineRecord) *flight[*machineRecord] {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if f := m.flights[hash]; f != nil {
-		return f
-	}
-	f := newFlight[*machineRecord]()
-	if newer, ok := m.known.GetIfPresent(hash); ok && newer != record {
-		f.finish(newer, nil) // landed since the caller looked
-		return f
-	}
-	if reason, ok := m.refused.GetIfPresent(hash); ok {
-		f.finish(nil, refuse(reason, "token_type", string(kind)))
-		return f
-	}
-	owner := ""
-	if record != nil {
-		owner = "secret " + hex.EncodeToString(hash[:])
-	} else if m.unknown++; m.unknown > maxUnknownFlights {
-		m.unknown--
-		f.finish(nil, errBudget)
-		return f
-	}
-	m.flights[hash] = f
-	go func() {
-		checkedAt := m.now()
-		caller, err := guarded(func() (Caller, error) {
-			return m.verify(context.WithoutCancel(ctx), kind, secret, owner)
+// verify starts a verification of a secret of which no more is known than the
+// record, which may be nil, unless one is under way.
+func (m *machines) verify(ctx context.Context, kind TokenType, hash secretHash, secret string, record *machineRecord) <-chan singleflight.Result {
+	return m.verifications.DoChan(string(hash[:]), func() (any, error) {
+		if newer, ok := m.known.GetIfPresent(hash); ok && newer != record {
+			return newer, nil // verified since the caller looked
+		}
+		if reason, ok := m.refused.GetIfPresent(hash); ok {
+			return nil, refuse(reason, "token_type", string(kind))
+		}
+		subject := ""
+		if record != nil {
+			subject = "secret " + hex.EncodeToString(hash[:])
+		} else {
+			defer m.unknown.Add(-1)
+			if m.unknown.Add(1) > maxUnknown {
+				return nil, errRateLimitShare
+			}
+		}
+		next := &machineRecord{checkedAt: m.now()}
+		err := clerkapi.Guard(func() (err error) {
+			next.caller, err = m.backend.verifySecret(context.WithoutCancel(ctx), kind, secret, subject)
+			return err
 		})
-		m.land(hash, f, record, &machineRecord{caller: caller, checkedAt: checkedAt}, err)
-	}()
-	return f
+		return next, m.store(hash, next, exported(err))
+	})
 }
 
-// land stores the result of a flight and hands it to all who wait.
-func (m *machines) land(hash secretHash, f *flight[*machineRecord], old, record *machineRecord, err error) {
-	m.mu.Lock()
-	delete(m.flights, hash)
-	if old == nil {
-		m.unknown--
-	}
+// store keeps the result of a verification, and returns its error.
+func (m *machines) store(hash secretHash, record *machineRecord, err error) error {
 	var refusal *Error
 	switch {
 	case err == nil:
@@ -177,8 +170,7 @@ func (m *machines) land(hash secretHash, f *flight[*machineRecord], old, record 
 		m.known.Invalidate(hash)
 		m.refused.Set(hash, refusal.Reason)
 	}
-	m.mu.Unlock()
-	f.finish(record, err)
+	return err
 }
 
 // isSecret checks the form of what would otherwise cost a call: the characters

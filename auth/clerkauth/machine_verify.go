@@ -9,17 +9,19 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"encore.app/auth/clerkauth/internal/ratelimit"
 )
 
-// verifySecret asks Clerk whom a secret belongs to. The owner is as in
+// verifySecret asks Clerk whom a secret belongs to. The subject is as in
 // [Backend.call]; for a secret that Clerk never knew it is "".
 //
 // The SDK has a client for two of the three kinds, and decodes more of the
 // answer than is used.
-func (b *Backend) verifySecret(ctx context.Context, kind TokenType, secret, owner string) (Caller, error) {
-	purpose := classMachine
-	if owner == "" {
-		purpose = classUnknown
+func (b *Backend) verifySecret(ctx context.Context, kind TokenType, secret, subject string) (Caller, error) {
+	purpose := ratelimit.Machine
+	if subject == "" {
+		purpose = ratelimit.UnknownSecret
 	}
 	var path string
 	var params verifyParams
@@ -34,7 +36,7 @@ func (b *Backend) verifySecret(ctx context.Context, kind TokenType, secret, owne
 	request := clerk.NewAPIRequest(http.MethodPost, path)
 	request.SetParams(&params)
 	var answer strictAnswer
-	err := b.call(ctx, purpose, owner, owner, request, &answer)
+	err := b.call(ctx, purpose, subject, subject, request, &answer)
 	var refused *APIError
 	switch {
 	case err == nil:

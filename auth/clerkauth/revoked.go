@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"encore.app/auth/clerkauth/internal/cache"
+	"encore.app/auth/clerkauth/internal/usercache"
 )
 
 // Reasons of the kind Unauthenticated that follow from what the application
@@ -56,7 +59,7 @@ type decision struct {
 
 func newRefusals(o Options) *refusals {
 	memory := func(size int) *otter.Cache[string, decision] {
-		return newCache(o.Now, otter.Options[string, decision]{
+		return cache.New(o.Now, otter.Options[string, decision]{
 			MaximumSize:      size,
 			ExpiryCalculator: otter.ExpiryWriting[string, decision](keepRefusals),
 		})
@@ -153,9 +156,9 @@ func (a *Authenticator) StoreUser(u UserRecord) {
 	if !isUserID(u.ID) || u.UpdatedAt.IsZero() {
 		return
 	}
-	record := userRecord{primaryEmail: u.PrimaryEmail, emailVerified: u.EmailVerified, updatedAt: u.UpdatedAt}
+	record := usercache.Record{PrimaryEmail: u.PrimaryEmail, EmailVerified: u.EmailVerified, UpdatedAt: u.UpdatedAt}
 	if u.Banned {
-		record = userRecord{refusal: ReasonUserBanned, updatedAt: u.UpdatedAt}
+		record = usercache.Record{Refusal: usercache.Banned, UpdatedAt: u.UpdatedAt}
 	}
 	a.report(u.ID, record)
 }
@@ -166,20 +169,20 @@ func (a *Authenticator) StoreUser(u UserRecord) {
 // after that time. Of more than 100,000 refusals the oldest are forgotten.
 func (a *Authenticator) RevokeUser(userID string, at time.Time) {
 	if isUserID(userID) {
-		a.report(userID, userRecord{refusal: ReasonUserDeleted, updatedAt: at})
+		a.report(userID, usercache.Record{Refusal: usercache.Deleted, UpdatedAt: at})
 	}
 }
 
 // report takes over what Clerk said of a user. The record is as old as the
 // event.
-func (a *Authenticator) report(userID string, record userRecord) {
-	record.checkedAt = record.updatedAt
-	if now := a.options.Now(); record.checkedAt.After(now) {
-		record.checkedAt = now // the clocks differ
+func (a *Authenticator) report(userID string, record usercache.Record) {
+	record.CheckedAt = record.UpdatedAt
+	if now := a.options.Now(); record.CheckedAt.After(now) {
+		record.CheckedAt = now // the clocks differ
 	}
-	record.answers = record.checkedAt
-	a.refusals.set(userID, record.refusal != "", record.updatedAt)
-	a.users.put(userID, record)
+	record.RefusalCoversTokensUntil = record.CheckedAt
+	a.refusals.set(userID, record.Refusal != "", record.UpdatedAt)
+	a.users.Put(userID, record)
 }
 
 // RevokeSession refuses a session that was ended, removed or revoked at the

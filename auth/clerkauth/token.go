@@ -15,6 +15,8 @@ import (
 	// 7519, section 4, want it.
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"encore.app/auth/clerkauth/internal/usercache"
 )
 
 const (
@@ -56,7 +58,7 @@ type verifiedToken struct {
 	key      *publicKey
 	keyID    string
 	validity validity
-	user     atomic.Pointer[userEntry] // see users.find
+	user     atomic.Pointer[usercache.Entry] // see usercache.Cache.Find
 }
 
 // validity is when a token counts. Absent dates are zero times.
@@ -92,13 +94,13 @@ type claims struct {
 
 // verify decides on a JWT that is not remembered: it tells of which kind the
 // JWT is, and has it verified as that kind.
-func (a *Authenticator) verify(ctx context.Context, until time.Time, token string) (*verifiedToken, error) {
+func (a *Authenticator) verify(ctx context.Context, token string) (*verifiedToken, error) {
 	head, refusal := parseHeader(token)
 	if refusal != nil {
 		return nil, refusal
 	}
 	if !isPlain(token) {
-		key, err := a.keys.find(ctx, until, head.KeyID.value)
+		key, err := a.keys.find(ctx, head.KeyID.value)
 		if err != nil {
 			return nil, err
 		}
@@ -111,18 +113,18 @@ func (a *Authenticator) verify(ctx context.Context, until time.Time, token strin
 	case !a.accepts.has(kind):
 		return nil, refuse(ReasonTokenTypeMismatch, "token_type", string(kind))
 	case kind == SessionToken:
-		return a.verifySession(ctx, until, &head, token)
+		return a.verifySession(ctx, &head, token)
 	}
-	return a.verifyMachine(ctx, until, kind, &head, token)
+	return a.verifyMachine(ctx, kind, &head, token)
 }
 
 // verifySession reads as the list of what makes a JWT a session token of this
 // application.
-func (a *Authenticator) verifySession(ctx context.Context, until time.Time, head *header, token string) (*verifiedToken, error) {
+func (a *Authenticator) verifySession(ctx context.Context, head *header, token string) (*verifiedToken, error) {
 	if refusal := head.checkSession(); refusal != nil {
 		return nil, refusal
 	}
-	key, err := a.keys.find(ctx, until, head.KeyID.value)
+	key, err := a.keys.find(ctx, head.KeyID.value)
 	if err != nil {
 		return nil, err
 	}
@@ -334,7 +336,7 @@ func seconds(d time.Duration) int { return int(d.Round(time.Second) / time.Secon
 func (a *Authenticator) checkTime(v validity) *Error {
 	refusal := v.check(a.options.Now())
 	if refusal != nil {
-		if ahead := a.backend.connection.clockAhead(); ahead != 0 {
+		if ahead := a.backend.client.ClockAhead(); ahead.Abs() > leeway {
 			refusal.evidence = append(refusal.evidence, "clock_ahead_seconds", seconds(ahead))
 		}
 	}

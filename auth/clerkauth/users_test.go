@@ -158,8 +158,10 @@ func TestBackoffGrowsToFifteenSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500})
-	_, err := f.authenticate(t, f.newUser(t)) // which may be about this user
-	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
+	for range 4 { // each may be about the user
+		_, err := f.authenticate(t, f.newUser(t))
+		wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
+	}
 	f.clerk.ResetRequests()
 	calls := 0
 	for _, wait := range []time.Duration{0, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 15 * time.Second} {
@@ -185,8 +187,8 @@ func TestOneCallLooksWhetherClerkIsBack(t *testing.T) {
 	if _, err := f.authenticate(t, "user_ada"); err != nil {
 		t.Fatal(err)
 	}
-	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500, Count: 2})
-	for range 2 {
+	f.clerk.SetFault(userRoute, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500, Count: 5})
+	for range 5 {
 		_, err := f.authenticate(t, f.newUser(t))
 		wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 	}
