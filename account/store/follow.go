@@ -17,7 +17,7 @@ const (
 	learnSince = 5 * time.Minute
 	// recallSessions is how far back it looks for sessions that ended, at most
 	// maxRecalled of them. A token may live longer than the usual minute, and Clerk
-	// is not asked for its session. [clerkauth.Authenticator.RefuseSession]
+	// is not asked for its session. [clerkauth.Authenticator.RevokeSession]
 	// remembers as much.
 	recallSessions = 24 * time.Hour
 	maxRecalled    = 100_000

@@ -30,7 +30,7 @@ const (
 
 	// CountUserBatches counts the calls that load users, by why the call was
 	// made: "sign_in" for users who were not known, "refresh" for users whose
-	// record was stale, "alone" for one user who is asked for separately.
+	// record was stale, "single" for one user who is asked for separately.
 	CountUserBatches Counter = "user_batches"
 
 	// CountUsers counts the users for whom a load ended, by "loaded",
