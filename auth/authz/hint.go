@@ -62,9 +62,6 @@ func Hint(e *clerkauth.Error) string {
 	case clerkauth.ReasonVerificationRefused:
 		return fmt.Sprintf("switch this kind of token on in Clerk's dashboard, or remove %q from AcceptsToken in auth/config.cue", e.Lookup("token_type"))
 	case clerkauth.ReasonInvalidRequest:
-		if e.Lookup("header") == "Authorization" {
-			return "the secret ClerkSecretKey (CLERK_SECRET_KEY) has a line break or another control character: set it again"
-		}
 		return setAPIURL
 	case clerkauth.ReasonRequestRefused:
 		if e.Lookup("status") == http.StatusNotFound {
