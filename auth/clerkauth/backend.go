@@ -114,7 +114,7 @@ func (b *Backend) call(ctx context.Context, purpose ratelimit.Class, tenant, sub
 	if !b.limiter.Wait(ctx, purpose, tenant) {
 		return errRateLimitShare
 	}
-	err := exported(b.client.Call(ctx, req, into))
+	err := exported(b.client.Call(ctx, clerkapi.CallTimeout, req, into))
 	var failure *Error
 	switch {
 	case !errors.As(err, &failure):

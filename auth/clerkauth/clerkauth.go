@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -105,7 +106,7 @@ type Options struct {
 	// to this process: after a restart, all are.
 	UnknownTokensPerSecond float64
 
-	// HTTPClient makes the calls to Clerk, each of which gets 2.5 seconds. An
+	// HTTPClient makes the calls to Clerk. An
 	// [*http.Transport] is copied and sends pings over HTTP/2, so that a dead
 	// connection is noticed within 3 seconds.
 	HTTPClient *http.Client
@@ -133,6 +134,7 @@ type Authenticator struct {
 	machines *machines
 	counts   counts
 	refusals *refusals
+	cpu      chan struct{}                        // holds a value for each signature that is being verified
 	verified *otter.Cache[string, *verifiedToken] // by the whole token
 }
 
@@ -169,6 +171,7 @@ func New(o Options) (*Authenticator, error) {
 		users:    newUsers(backend, o),
 		machines: newMachines(backend, o),
 		refusals: newRefusals(o),
+		cpu:      make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 		counts:   counts{o.Observer},
 		verified: cache.New(o.Now, otter.Options[string, *verifiedToken]{
 			MaximumWeight: maxVerifiedBytes,
@@ -189,8 +192,9 @@ func (a *Authenticator) Backend() *Backend { return a.backend }
 // [Options].AcceptsToken. Every error is an [*Error].
 //
 // It waits for Clerk only when it has no key, no user or no answer about a
-// secret that would do. Each call has 2.5 seconds, and a user who is not cached is
-// waited for at most 10 seconds, while more users arrive than can be loaded at once.
+// secret that would do. A call has a deadline of 2.5 seconds, one that loads users
+// of 5 seconds. While more users arrive than can be loaded at once, it waits for up
+// to 10 seconds.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller Caller, err error) {
 	if err := a.authenticate(ctx, token, &caller); err != nil {
 		a.counts.add(CountDecisions, failed(err), 1)

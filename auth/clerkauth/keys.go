@@ -229,7 +229,7 @@ func (k *keys) next(old *keySet) *keySet {
 
 func (k *keys) load() (map[string]*clerk.JSONWebKey, error) {
 	var body clerkapi.Raw
-	err := exported(k.client.Call(context.Background(), clerk.NewAPIRequest(http.MethodGet, "/jwks"), &body))
+	err := exported(k.client.Call(context.Background(), clerkapi.CallTimeout, clerk.NewAPIRequest(http.MethodGet, "/jwks"), &body))
 	var refused *APIError
 	if errors.As(err, &refused) {
 		return nil, &Error{Kind: Misconfigured, Reason: ReasonRequestRefused, cause: refused, evidence: refused.evidence()}

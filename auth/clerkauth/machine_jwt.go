@@ -57,6 +57,8 @@ func (a *Authenticator) verifyMachine(ctx context.Context, kind TokenType, head 
 	if err != nil {
 		return nil, err
 	}
+	a.cpu <- struct{}{}
+	defer func() { <-a.cpu }()
 
 	// The SDK's jwt.Verify reads the claims of a session token, which an M2M
 	// token may use in its own way.

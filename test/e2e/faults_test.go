@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// patience is how long anybody may be kept waiting by a Clerk that is ill: two
-// calls of 2.5 s, for the keys and for the user.
-const patience = 6 * time.Second
+// patience is how long anybody may be kept waiting by a Clerk that is ill: 2.5 s
+// for the keys and 5 s for the user.
+const patience = 8 * time.Second
 
 // TestFaults is the table of what callers get while Clerk is failing, by what
 // is known of them: nothing yet, a fresh answer, a stale one, or one that is

@@ -8,7 +8,7 @@
 //	401, or 403 that names our key             KeyRefused
 //	429                                        RateLimited
 //	anything else                              InvalidResponse
-//	none within CallTimeout                    Unreachable
+//	none in time                               Unreachable
 //	none, because the caller's context ended   Canceled
 //	none, because of a panic                   Panicked
 //	none, because the request is impossible    InvalidRequest
@@ -30,8 +30,11 @@ import (
 )
 
 const (
-	// CallTimeout bounds one call, connection and body included.
+	// CallTimeout bounds one call, connection and body included, and LoadTimeout
+	// one that loads users: while 20,000 users arrive on two processors, an answer
+	// waits for seconds until it is read.
 	CallTimeout = 2500 * time.Millisecond
+	LoadTimeout = 5 * time.Second
 
 	// maxResponseBytes bounds one answer. 100 users with all the metadata that
 	// Clerk allows take less.
@@ -87,9 +90,9 @@ func transport(given http.RoundTripper) http.RoundTripper {
 }
 
 // Call makes one call. Its error is an [*Error].
-func (c *Client) Call(ctx context.Context, req *clerk.APIRequest, into clerk.ResponseReader) error {
+func (c *Client) Call(ctx context.Context, timeout time.Duration, req *clerk.APIRequest, into clerk.ResponseReader) error {
 	seen := new(response)
-	timed, cancel := context.WithTimeout(context.WithValue(ctx, responseKey{}, seen), CallTimeout)
+	timed, cancel := context.WithTimeout(context.WithValue(ctx, responseKey{}, seen), timeout)
 	defer cancel()
 	err := Guard(func() error { return c.api.Call(timed, req, into) })
 	if err == nil && seen.status >= 200 && seen.status < 300 {

@@ -30,7 +30,7 @@ func Fetch(client *clerkapi.Client, ids []string, now time.Time) (found map[stri
 		req.SetParams(params)
 	}
 	var body clerkapi.Raw
-	err = client.Call(context.Background(), req, &body)
+	err = client.Call(context.Background(), clerkapi.LoadTimeout, req, &body)
 	found = map[string]batch.Result[Record]{}
 	switch {
 	case len(ids) == 1 && clerkapi.IsNotFound(err):
