@@ -34,8 +34,9 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("somebody else in the user's place: %v", err)
 	}
 
-	authtest.SignIn(t, clerkauth.Caller{TokenType: clerkauth.M2MToken, Subject: "mch_reports"})
-	if _, err := auth.Caller(); errs.Code(err) == errs.OK {
-		t.Error("a machine passes for a person")
+	authtest.SignIn(t, clerkauth.Caller{TokenType: clerkauth.M2MToken, Subject: "mch_reports", Scopes: []string{"mch_inventory"}})
+	caller, err = auth.Require(clerkauth.Scope("mch_inventory"))
+	if err != nil || caller.Subject != "mch_reports" || caller.UserID != "" || caller.SessionID != "" {
+		t.Errorf("a machine: %+v, %v", caller, err)
 	}
 }
