@@ -23,6 +23,9 @@ func TestServicesInTwoProcesses(t *testing.T) {
 	carry := im.withAuthConfig(t, map[string]any{"CarryClaims": []string{"metadata"}})
 	vault := im.start(t, carry, im.infra(t, func(infra map[string]any) {
 		infra["hosted_services"], infra["hosted_gateways"] = []string{"vault"}, []string{}
+		// Encore wants to know where the auth handler is. An instance without a gateway
+		// does not call it.
+		infra["service_discovery"] = map[string]any{"auth": map[string]any{"base_url": "http://127.0.0.1:1", "auth": infra["auth"]}}
 	}))
 	front := im.start(t, carry, im.infra(t, func(infra map[string]any) {
 		all := infra["hosted_services"].([]any) // as Encore built it
