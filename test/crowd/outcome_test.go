@@ -68,8 +68,8 @@ func (s *scene) report(late time.Duration) {
 	s.atMost("answers 429 of Clerk", s.clerk.RateLimited(), 0)
 	reasons := s.reasons.all()
 	s.Logf("%d of %d served, the last after %.1f s; %d refusals %v; %d calls to Clerk", s.served, s.requests, s.took.Seconds(), s.refused, reasons, s.clerk.TotalRequests())
-	// Clerk is slower than a call may take (2.5 s) in no scenario, so a call that
-	// got no answer in time had to wait for a processor.
+	// Clerk is slower than the deadline of a call in no scenario, so a call that got
+	// no answer in time had to wait for a processor.
 	if busy := late > 500*time.Millisecond || reasons[clerkauth.ReasonUnreachable] > 0; busy && len(s.missed) > 0 {
 		s.Logf("inconclusive: this machine is busy, a timer fired %v late", late)
 		if !whole {
