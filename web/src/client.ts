@@ -33,6 +33,7 @@ const BROWSER = typeof globalThis === "object" && ("window" in globalThis);
  */
 export default class Client {
     public readonly account: account.ServiceClient
+    public readonly mcp: mcp.ServiceClient
     public readonly organization: organization.ServiceClient
     public readonly user: user.ServiceClient
     public readonly webhooks: webhooks.ServiceClient
@@ -52,6 +53,7 @@ export default class Client {
         this.options = options ?? {}
         const base = new BaseClient(this.target, this.options)
         this.account = new account.ServiceClient(base)
+        this.mcp = new mcp.ServiceClient(base)
         this.organization = new organization.ServiceClient(base)
         this.user = new user.ServiceClient(base)
         this.webhooks = new webhooks.ServiceClient(base)
@@ -163,6 +165,51 @@ export namespace auth {
      */
     export interface Params {
         Authorization: string
+        /**
+         * WebSocketProtocol has the token of a page that opens a WebSocket: see
+         * [clerkauth.SubprotocolToken].
+         */
+        WebSocketProtocol?: string
+    }
+}
+
+/**
+ * Package mcp is a server for the Model Context Protocol: AI agents call its tools
+ * for users who signed in to them with Clerk (OAuth). The tools and their rules are
+ * in the package tools.
+ */
+export namespace mcp {
+
+    export class ServiceClient {
+        private baseClient: BaseClient
+
+        constructor(baseClient: BaseClient) {
+            this.baseClient = baseClient
+            this.Call = this.Call.bind(this)
+            this.EndpointMetadata = this.EndpointMetadata.bind(this)
+            this.Metadata = this.Metadata.bind(this)
+        }
+
+        /**
+         * Call is the endpoint of MCP (streamable HTTP).
+         */
+        public async Call(method: "GET" | "POST" | "DELETE", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
+            return this.baseClient.callAPI(method, `/mcp`, body, options)
+        }
+
+        /**
+         * EndpointMetadata is the same at the address that belongs to the path of [Service.Call].
+         */
+        public async EndpointMetadata(method: "GET", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
+            return this.baseClient.callAPI(method, `/.well-known/oauth-protected-resource/mcp`, body, options)
+        }
+
+        /**
+         * Metadata tells clients where to sign in (RFC 9728).
+         */
+        public async Metadata(method: "GET", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
+            return this.baseClient.callAPI(method, `/.well-known/oauth-protected-resource`, body, options)
+        }
     }
 }
 
@@ -354,6 +401,11 @@ export namespace store {
         username: string
         firstName: string
         lastName: string
+        /**
+         * PublicMetadata is an object. Only the backend changes it, at Clerk.
+         */
+        publicMetadata: JSONValue
+
         settings: Settings
     }
 
@@ -454,6 +506,8 @@ export namespace store {
     }
 }
 
+// JSONValue represents an arbitrary JSON value.
+export type JSONValue = string | number | boolean | null | JSONValue[] | {[key: string]: JSONValue}
 
 
 function encodeQuery(parts: Record<string, string | string[]>): string {
@@ -723,7 +777,8 @@ class BaseClient {
             const data: CallParameters = {};
 
             data.headers = makeRecord<string, string>({
-                authorization: authData.Authorization,
+                authorization:            authData.Authorization,
+                "sec-websocket-protocol": authData.WebSocketProtocol,
             });
 
             return data;
