@@ -308,5 +308,6 @@ func trustLines() {
 	server := httptest.NewTLSServer(nil) // httptest has one certificate for all
 	defer server.Close()
 	transport := http.DefaultTransport.(*http.Transport)
-	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
+	transport.TLSClientConfig = transport.Clone().TLSClientConfig // which allows HTTP/2
+	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 }
