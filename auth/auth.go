@@ -85,19 +85,16 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 }
 
 // Caller returns the signed-in caller of the current request: a person, unless
-// tags of the endpoint say that it takes other callers (see the package callers).
-// The error has the code Unauthenticated where nobody is signed in: in an endpoint
+// tags of the endpoint name other token types (see the package tokentypes). The
+// error has the code Unauthenticated where nobody is signed in: in an endpoint
 // marked auth, only when another service calls it on nobody's behalf.
 func Caller() (*clerkauth.Caller, error) {
 	data, ok := auth.Data().(*Data)
 	if !ok {
 		return nil, authz.Unauthenticated()
 	}
-	if data.TokenType != clerkauth.SessionToken {
-		// The package callers has asked the same, in an app that has it.
-		if err := authz.AdmitTo(encore.CurrentRequest().API, &data.Caller, Log{}); err != nil {
-			return nil, err
-		}
+	if err := authz.CheckEndpoint(encore.CurrentRequest().API, &data.Caller, Log{}); err != nil {
+		return nil, err
 	}
 	return &data.Caller, nil
 }

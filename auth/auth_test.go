@@ -13,7 +13,6 @@ import (
 
 	"encore.dev"
 	"encore.dev/beta/errs"
-	"encore.dev/et"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/fakeclerk"
@@ -108,8 +107,9 @@ func TestClerkFailing(t *testing.T) {
 func TestSettings(t *testing.T) {
 	secrets.ClerkSecretKey = "sk_live_x"
 	defer func() { secrets.ClerkSecretKey = "" }()
-	et.SetCfg(cfg.UserMaxAge, "7s")
-	options, err := settings(encore.EnvironmentMeta{Cloud: encore.CloudAWS, Type: encore.EnvDevelopment}).Options(Log{})
+	s := settings(encore.EnvironmentMeta{Cloud: encore.CloudAWS, Type: encore.EnvDevelopment})
+	s.UserMaxAge = "7s"
+	options, err := s.Options(Log{})
 	if err != nil || options.SecretKey != "sk_live_x" || options.UserMaxAge != 7*time.Second || options.KeysMaxAge != 5*time.Minute {
 		t.Errorf("got %+v, %v", options, err)
 	}

@@ -42,10 +42,9 @@ func UserDeleted(ctx context.Context, user *Ended) error {
 	return nil
 }
 
-// SessionEnded refuses a session from the next request on. Its tags are for the
-// middleware in callers: Encore refuses a target that no endpoint of the app has.
+// SessionEnded refuses a session from the next request on.
 //
-//encore:api private tag:api_key tag:m2m_token tag:oauth_token
+//encore:api private
 func SessionEnded(ctx context.Context, session *Ended) error {
 	a, err := authenticator()
 	if err != nil {

@@ -37,7 +37,7 @@ func (e *Raw) Admit(w http.ResponseWriter, caller *clerkauth.Caller, sentToken b
 	if accepts == nil {
 		accepts = DefaultTokenTypes
 	}
-	if err := Admit(caller, accepts, log); err != nil {
+	if err := CheckTokenType(caller, accepts, log); err != nil {
 		WriteError(w, err)
 		return false
 	}

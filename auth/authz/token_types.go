@@ -8,7 +8,8 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// DefaultTokenTypes are the callers that an endpoint takes which declares nothing else.
+// DefaultTokenTypes lists what an endpoint takes whose annotation names no token
+// type.
 var DefaultTokenTypes = []clerkauth.TokenType{clerkauth.SessionToken}
 
 // AllTokenTypes lists every token type, for an authenticator whose endpoints say
@@ -17,34 +18,34 @@ var AllTokenTypes = []clerkauth.TokenType{
 	clerkauth.SessionToken, clerkauth.APIKey, clerkauth.M2MToken, clerkauth.OAuthToken,
 }
 
-// Accepted returns the kinds of token that an endpoint takes, by the tags of
-// its annotation: tag:session_token, tag:api_key, tag:m2m_token and
-// tag:oauth_token. Without any of them it takes [DefaultTokenTypes].
-func Accepted(tags []string) []clerkauth.TokenType {
-	var accepted []clerkauth.TokenType
+// TokenTypes returns the token types that an endpoint takes, by the tags of its
+// annotation: tag:session_token, tag:api_key, tag:m2m_token and tag:oauth_token.
+// Without any of them it takes [DefaultTokenTypes].
+func TokenTypes(tags []string) []clerkauth.TokenType {
+	var types []clerkauth.TokenType
 	for _, tag := range tags {
 		if t := clerkauth.TokenType(tag); slices.Contains(AllTokenTypes, t) {
-			accepted = append(accepted, t)
+			types = append(types, t)
 		}
 	}
-	if accepted == nil {
+	if types == nil {
 		return DefaultTokenTypes
 	}
-	return accepted
+	return types
 }
 
-// Admit checks that the caller presented one of the accepted kinds of token. It
+// CheckTokenType checks that the caller presented one of the token types. It
 // returns nil or an [*errs.Error] with the code PermissionDenied.
-func Admit(caller *clerkauth.Caller, accepted []clerkauth.TokenType, log Logger) error {
-	return Require(caller, log, clerkauth.Accepts(accepted...))
+func CheckTokenType(caller *clerkauth.Caller, types []clerkauth.TokenType, log Logger) error {
+	return Require(caller, log, clerkauth.Accepts(types...))
 }
 
-// AdmitTo is [Admit] for an endpoint of Encore's, nil where none is being called.
-// A private endpoint takes everyone: it is called on behalf of a caller who was
-// admitted elsewhere.
-func AdmitTo(api *encore.APIDesc, caller *clerkauth.Caller, log Logger) error {
+// CheckEndpoint is [CheckTokenType] for an endpoint of Encore's, nil where none is
+// being called. A private endpoint takes every token type: it is called on behalf
+// of a caller who was checked elsewhere.
+func CheckEndpoint(api *encore.APIDesc, caller *clerkauth.Caller, log Logger) error {
 	if api == nil || !api.Exposed {
 		return nil
 	}
-	return Admit(caller, Accepted(api.Tags), log)
+	return CheckTokenType(caller, TokenTypes(api.Tags), log)
 }

@@ -17,8 +17,8 @@ func (s *said) Warn(message string, details ...any) {
 
 func TestTheFakeClerksKeyNamesItsFile(t *testing.T) {
 	for key, warns := range map[string]bool{fakeClerkKey: true, "sk_test_real": false} {
-		s := Settings{SecretKey: key, AuthorizedParties: []string{"http://localhost:3001"},
-			KeysMaxAge: "5m", KeysStaleIfError: "1h", UserMaxAge: "1m", UserStaleIfError: "15m", OpaqueTokenMaxAge: "1m", RateLimitShare: 0.8}
+		s := production()
+		s.SecretKey = key
 		var log said
 		if _, err := s.Options(&log); err != nil {
 			t.Fatal(err)

@@ -16,14 +16,9 @@ import (
 	"encore.app/auth/clerkauth/setting"
 )
 
-// Settings are the secret and the config of the service auth, as written.
-type Settings struct {
-	Environment encore.EnvironmentMeta
-	// BuiltFor is the cloud and the environment type that config.cue was
-	// evaluated for, such as "aws/production". An image holds the result.
-	BuiltFor  string
-	SecretKey string
-
+// Config is what auth/config.cue sets, which also documents the fields.
+type Config struct {
+	BuiltFor          string
 	AuthorizedParties []string
 	Issuer            string
 	JWTKey            string
@@ -31,18 +26,24 @@ type Settings struct {
 	CarryClaims       []string
 
 	AllowMissingAuthorizedParty bool
-	AllowLocalhost              bool // in production; elsewhere it is
+	AllowLocalhost              bool
 
-	// Durations in Go's notation, such as "90s". "0s" means none.
 	KeysMaxAge        string
 	KeysStaleIfError  string
 	UserMaxAge        string
 	UserStaleIfError  string
 	OpaqueTokenMaxAge string
 
-	RateLimitShare float64
-
+	RateLimitShare         float64
 	UnknownTokensPerSecond float64
+}
+
+// Settings are the config and the secret of the service auth, as written, and the
+// environment that they are for.
+type Settings struct {
+	Config
+	SecretKey   string
+	Environment encore.EnvironmentMeta
 }
 
 // fakeClerkKey is the secret key of the fake Clerk. A .secrets.local.cue may still

@@ -65,10 +65,9 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			start := &preflight.Settings{
-				Environment:       encore.EnvironmentMeta{Name: "production", Type: encore.EnvProduction, Cloud: encore.CloudAWS},
-				BuiltFor:          "aws/production",
-				SecretKey:         "sk_live_secret",
-				AuthorizedParties: []string{"https://app.example.com"},
+				Environment: encore.EnvironmentMeta{Name: "production", Type: encore.EnvProduction, Cloud: encore.CloudAWS},
+				SecretKey:   "sk_live_secret",
+				Config:      preflight.Config{BuiltFor: "aws/production", AuthorizedParties: []string{"https://app.example.com"}},
 			}
 			if test.infra == "" {
 				test.infra = signed

@@ -92,7 +92,7 @@ func (s *server) serve(pattern string, accepted []clerkauth.TokenType, required 
 		var body any
 		caller, err := s.authenticate(r)
 		if err == nil {
-			err = authz.Admit(caller, accepted, s.Log)
+			err = authz.CheckTokenType(caller, accepted, s.Log)
 		}
 		if err == nil && required != nil {
 			err = authz.Require(caller, s.Log, required...)

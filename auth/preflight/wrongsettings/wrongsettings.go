@@ -2,12 +2,23 @@
 // start of the app is tested with it: under Encore, standalone, and as an image.
 package wrongsettings
 
+import "reflect"
+
 // Case is a value with which the app must not start.
 type Case struct {
 	// Setting is a field of auth/config.cue, or the variable of a secret.
 	Setting string
 	Value   any
 	Says    string // part of the one line that the app ends with
+}
+
+// Set sets the case's value in a struct of settings, such as *preflight.Settings.
+func (c Case) Set(settings any) {
+	name := c.Setting
+	if name == secretKey {
+		name = "SecretKey"
+	}
+	reflect.ValueOf(settings).Elem().FieldByName(name).Set(reflect.ValueOf(c.Value))
 }
 
 const (
