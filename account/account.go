@@ -3,8 +3,7 @@
 // to the webhooks, and the users' own settings. The rules are in the package
 // store.
 //
-// To do without it, delete the folder and the lines marked "account:" in other
-// files.
+// To do without it, see docs/database.md.
 package account
 
 import (
@@ -20,7 +19,6 @@ import (
 
 	"encore.app/account/store"
 	"encore.app/auth"
-	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
 	"encore.app/auth/preflight"
 )
@@ -68,7 +66,7 @@ func initService() (*Service, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	if encore.Meta().Environment.Type != encore.EnvTest {
-		go users().Follow(ctx, thisInstance{})
+		go users().Follow(ctx, auth.Events{})
 		if every > 0 {
 			go users().KeepReconciled(ctx, backend.Background(), every)
 		}
@@ -86,22 +84,6 @@ func duration(name, value string) (time.Duration, error) {
 
 // Shutdown is run by Encore when the app stops.
 func (s *Service) Shutdown(context.Context) { s.stop() }
-
-// thisInstance is the service auth of this process, as [store.Store.Follow]
-// calls it.
-type thisInstance struct{}
-
-func (thisInstance) UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
-	return auth.UserUpdated(ctx, user)
-}
-
-func (thisInstance) UserDeleted(ctx context.Context, userID string, at time.Time) error {
-	return auth.UserDeleted(ctx, &auth.Ended{ID: userID, At: at})
-}
-
-func (thisInstance) SessionEnded(ctx context.Context, sessionID string, at time.Time) error {
-	return auth.SessionEnded(ctx, &auth.Ended{ID: sessionID, At: at})
-}
 
 // GetAccount returns the user as this application knows them.
 //

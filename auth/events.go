@@ -53,3 +53,21 @@ func SessionEnded(ctx context.Context, session *Ended) error {
 	a.RevokeSession(session.ID, session.At)
 	return nil
 }
+
+// Events is the endpoints above as methods, for handlers of Clerk's events.
+type Events struct{}
+
+// UserUpdated calls [UserUpdated].
+func (Events) UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
+	return UserUpdated(ctx, user)
+}
+
+// UserDeleted calls [UserDeleted].
+func (Events) UserDeleted(ctx context.Context, userID string, at time.Time) error {
+	return UserDeleted(ctx, &Ended{ID: userID, At: at})
+}
+
+// SessionEnded calls [SessionEnded].
+func (Events) SessionEnded(ctx context.Context, sessionID string, at time.Time) error {
+	return SessionEnded(ctx, &Ended{ID: sessionID, At: at})
+}

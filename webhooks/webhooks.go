@@ -6,11 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"encore.app/auth"
 	"encore.app/auth/authz"
-	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
 	"encore.app/auth/preflight"
 	"encore.app/webhooks/clerkevent"
@@ -68,20 +66,5 @@ func (s *Service) Clerk(w http.ResponseWriter, req *http.Request) {
 // after an earlier one succeeded: each handler has to be idempotent. An error
 // makes Clerk send the event again, for about a day.
 var handlers = []clerkevent.Handler{
-	func(ctx context.Context, event *clerkevent.Event) error { return event.Tell(ctx, authService{}) },
-}
-
-// authService is the service auth as [clerkevent.Event.Tell] calls it.
-type authService struct{}
-
-func (authService) UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
-	return auth.UserUpdated(ctx, user)
-}
-
-func (authService) UserDeleted(ctx context.Context, userID string, at time.Time) error {
-	return auth.UserDeleted(ctx, &auth.Ended{ID: userID, At: at})
-}
-
-func (authService) SessionEnded(ctx context.Context, sessionID string, at time.Time) error {
-	return auth.SessionEnded(ctx, &auth.Ended{ID: sessionID, At: at})
+	func(ctx context.Context, event *clerkevent.Event) error { return event.Tell(ctx, auth.Events{}) },
 }

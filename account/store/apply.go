@@ -64,17 +64,17 @@ func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {
 	from := source{saidAt: &e.At}
 	switch e.Type {
 	case clerkevent.UserCreated, clerkevent.UserUpdated:
-		_, err = storeUsers(ctx, tx, []userRecord{userOf(e)}, from)
+		_, err = storeUsers(ctx, tx, []userRecord{userOf(e.User, e.At)}, from)
 	case clerkevent.UserDeleted:
 		_, err = deleteUsers(ctx, tx, []string{e.User.ID}, e.At)
 	case clerkevent.OrganizationCreated, clerkevent.OrganizationUpdated:
-		_, err = storeOrganizations(ctx, tx, []organizationRecord{organizationOf(e)}, from)
+		_, err = storeOrganizations(ctx, tx, []organizationRecord{organizationOf(e.Organization, e.At)}, from)
 	case clerkevent.OrganizationDeleted:
 		_, err = deleteOrganizations(ctx, tx, []string{e.Organization.ID}, e.At)
 	case clerkevent.MembershipCreated, clerkevent.MembershipUpdated:
-		_, err = storeMemberships(ctx, tx, []membershipRecord{membershipOf(e)}, from)
+		_, err = storeMemberships(ctx, tx, []membershipRecord{membershipOf(e.Membership, e.At)}, from)
 	case clerkevent.MembershipDeleted:
-		_, err = deleteMemberships(ctx, tx, []membershipRecord{membershipOf(e)}, e.At)
+		_, err = deleteMemberships(ctx, tx, []membershipRecord{membershipOf(e.Membership, e.At)}, e.At)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/clerk/clerk-sdk-go/v2"
 
 	"encore.app/auth/clerkauth"
+	"encore.app/webhooks/clerkevent"
 )
 
 // pageSize is the most records that Clerk lists at once.
@@ -41,78 +42,33 @@ type clerkLists interface {
 // surprise in another field does no harm.
 type clerkAPI struct{ backend clerk.Backend }
 
-type date int64
+// epoch stands for a time that Clerk does not say.
+var epoch = time.Unix(0, 0)
 
-func (d date) time() time.Time { return clerkauth.UnixTime(int64(d)) }
-
-type userJSON struct {
-	ID                    string `json:"id"`
-	PrimaryEmailAddressID string `json:"primary_email_address_id"`
-	EmailAddresses        []struct {
-		ID           string `json:"id"`
-		EmailAddress string `json:"email_address"`
-		Verification *struct {
-			Status string `json:"status"`
-		} `json:"verification"`
-	} `json:"email_addresses"`
-	Username   string `json:"username"`
-	FirstName  string `json:"first_name"`
-	LastName   string `json:"last_name"`
-	ExternalID string `json:"external_id"`
-	Banned     bool   `json:"banned"`
-	CreatedAt  date   `json:"created_at"`
-	UpdatedAt  date   `json:"updated_at"`
-
-	PublicMetadata json.RawMessage `json:"public_metadata"`
-}
-
-func (u *userJSON) record() userRecord {
-	created := u.CreatedAt.time()
-	r := userRecord{
-		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, ExternalID: u.ExternalID,
-		Banned: u.Banned, CreatedAt: &created, UpdatedAt: u.UpdatedAt.time(), PublicMetadata: u.PublicMetadata,
+func listedUser(data []byte) (userRecord, error) {
+	u, err := clerkevent.DecodeUser(data)
+	if err != nil {
+		return userRecord{}, err
 	}
-	for _, address := range u.EmailAddresses {
-		if address.ID == u.PrimaryEmailAddressID && address.ID != "" {
-			r.PrimaryEmail = address.EmailAddress
-			r.EmailVerified = address.Verification != nil && address.Verification.Status == "verified"
-		}
+	u.CreatedAt = cmp.Or(u.CreatedAt, epoch)
+	return userOf(u, epoch), nil
+}
+
+func listedOrganization(data []byte) (organizationRecord, error) {
+	o, err := clerkevent.DecodeOrganization(data)
+	if err != nil {
+		return organizationRecord{}, err
 	}
-	return r.clean()
+	o.CreatedAt = cmp.Or(o.CreatedAt, epoch)
+	return organizationOf(o, epoch), nil
 }
 
-type organizationJSON struct {
-	ID        string `json:"id"`
-	Name      string `json:"name"`
-	Slug      string `json:"slug"`
-	CreatedAt date   `json:"created_at"`
-	UpdatedAt date   `json:"updated_at"`
-}
-
-func (o *organizationJSON) record() organizationRecord {
-	created := o.CreatedAt.time()
-	return organizationRecord{ID: o.ID, Name: o.Name, Slug: o.Slug, CreatedAt: &created, UpdatedAt: o.UpdatedAt.time()}.clean()
-}
-
-type membershipJSON struct {
-	ID           string `json:"id"`
-	Role         string `json:"role"`
-	Organization struct {
-		ID string `json:"id"`
-	} `json:"organization"`
-	PublicUserData struct {
-		UserID     string `json:"user_id"`
-		Identifier string `json:"identifier"`
-	} `json:"public_user_data"`
-	CreatedAt date `json:"created_at"`
-	UpdatedAt date `json:"updated_at"`
-}
-
-func (m *membershipJSON) record() membershipRecord {
-	return membershipRecord{
-		ID: m.ID, OrganizationID: m.Organization.ID, UserID: m.PublicUserData.UserID, Role: m.Role,
-		CreatedAt: m.CreatedAt.time(), UpdatedAt: m.UpdatedAt.time(), Identifier: storable(m.PublicUserData.Identifier),
-	}.clean()
+func listedMembership(data []byte) (membershipRecord, error) {
+	m, err := clerkevent.DecodeMembership(data)
+	if err != nil {
+		return membershipRecord{}, err
+	}
+	return membershipOf(m, epoch), nil
 }
 
 func (c clerkAPI) instance(ctx context.Context) (string, error) {
@@ -137,23 +93,23 @@ func (c clerkAPI) usersByID(ctx context.Context, ids []string) (listing[userReco
 func (c clerkAPI) listUsers(ctx context.Context, query url.Values) (listing[userRecord], error) {
 	var list []json.RawMessage
 	err := c.get(ctx, "/users", query, &list)
-	return decode(list, (*userJSON).record), err
+	return decode(list, listedUser), err
 }
 
 func (c clerkAPI) organizations(ctx context.Context, limit, offset int) (listing[organizationRecord], error) {
-	return listData(ctx, c, "/organizations", page(limit, offset), (*organizationJSON).record)
+	return listData(ctx, c, "/organizations", page(limit, offset), listedOrganization)
 }
 
 func (c clerkAPI) organizationsByID(ctx context.Context, ids []string) (listing[organizationRecord], error) {
-	return listData(ctx, c, "/organizations", filtered("organization_id", ids), (*organizationJSON).record)
+	return listData(ctx, c, "/organizations", filtered("organization_id", ids), listedOrganization)
 }
 
 func (c clerkAPI) memberships(ctx context.Context, limit, offset int) (listing[membershipRecord], error) {
-	return listData(ctx, c, "/organization_memberships", page(limit, offset), (*membershipJSON).record)
+	return listData(ctx, c, "/organization_memberships", page(limit, offset), listedMembership)
 }
 
 func (c clerkAPI) membershipsOf(ctx context.Context, organizationID string, userIDs []string) (listing[membershipRecord], error) {
-	list, err := listData(ctx, c, "/organizations/"+url.PathEscape(organizationID)+"/memberships", filtered("user_id", userIDs), (*membershipJSON).record)
+	list, err := listData(ctx, c, "/organizations/"+url.PathEscape(organizationID)+"/memberships", filtered("user_id", userIDs), listedMembership)
 	if isNotFound(err) {
 		err = nil
 	}
@@ -168,7 +124,7 @@ func filtered(name string, ids []string) url.Values {
 	return url.Values{name: ids, "limit": {strconv.Itoa(idsPerCall)}}
 }
 
-func listData[J any, R record](ctx context.Context, c clerkAPI, path string, query url.Values, record func(*J) R) (listing[R], error) {
+func listData[R record](ctx context.Context, c clerkAPI, path string, query url.Values, record func([]byte) (R, error)) (listing[R], error) {
 	var list struct {
 		Data []json.RawMessage `json:"data"`
 	}
@@ -177,24 +133,25 @@ func listData[J any, R record](ctx context.Context, c clerkAPI, path string, que
 }
 
 // decode decodes each record by itself, so that an odd one does not stop others.
-func decode[J any, R record](list []json.RawMessage, record func(*J) R) listing[R] {
+func decode[R record](list []json.RawMessage, record func([]byte) (R, error)) listing[R] {
 	var all listing[R]
 	for _, raw := range list {
-		var one J
-		err := json.Unmarshal(raw, &one)
-		r := record(&one)
-		id, _ := r.key()
+		r, err := record(raw)
 		field := r.unstorable()
 		if err != nil {
-			wrong := new(json.UnmarshalTypeError)
+			wrong := new(clerkevent.FieldError)
 			_ = errors.As(err, &wrong)
 			field = cmp.Or(wrong.Field, "its JSON")
 		}
-		if field != "" {
-			all.skipped = append(all.skipped, skip{id: id, field: field})
+		if field == "" {
+			all.records = append(all.records, r)
 			continue
 		}
-		all.records = append(all.records, r)
+		var named struct {
+			ID string `json:"id"`
+		}
+		_ = json.Unmarshal(raw, &named)
+		all.skipped = append(all.skipped, skip{id: named.ID, field: field})
 	}
 	return all
 }

@@ -16,7 +16,7 @@ import (
 	"encore.app/webhooks/clerkevent"
 )
 
-// heard is a [Target] that remembers what it was told.
+// heard is a [clerkevent.Target] that remembers what it was told.
 type heard struct {
 	mu   sync.Mutex
 	all  []string

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"encore.app/auth/clerkauth"
+	"encore.app/webhooks/clerkevent"
 )
 
 const (
@@ -23,19 +24,11 @@ const (
 	maxRecalled    = 100_000
 )
 
-// Target is told of users and sessions that changed. Its methods may be called
-// twice, late and in any order.
-type Target interface {
-	UserUpdated(context.Context, *clerkauth.UserRecord) error
-	UserDeleted(ctx context.Context, userID string, at time.Time) error
-	SessionEnded(ctx context.Context, sessionID string, at time.Time) error
-}
-
 // Follow tells the target, which is this instance's own, of all that any
 // instance stores in the table of events, within about a second. It returns when
 // ctx ends. While the database is down it keeps trying; then it goes on from
 // where it was.
-func (s *Store) Follow(ctx context.Context, target Target) {
+func (s *Store) Follow(ctx context.Context, target clerkevent.Target) {
 	f := follower{store: s, target: target}
 	failing := false
 	for {
@@ -64,7 +57,7 @@ const followPage = 1000
 // server, costs it nothing.
 type follower struct {
 	store  *Store
-	target Target
+	target clerkevent.Target
 
 	recalled bool   // the sessions that ended before learnSince were told
 	from, to string // snapshots; from is "" at first, to is "" between two rounds

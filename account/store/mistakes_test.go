@@ -25,7 +25,7 @@ import (
 // The tests of this file make the mistakes of an operator, and let Clerk answer
 // oddly. Nothing is lost, and one line of the log says what to do.
 
-// logLines is a [Logger] that keeps what is logged.
+// logLines is an [authz.Logger] that keeps what is logged.
 type logLines struct {
 	mu  sync.Mutex
 	all []string

@@ -13,7 +13,7 @@ import (
 	"encore.app/webhooks/clerkevent"
 )
 
-// lines is a [Logger] that keeps what it is given.
+// lines is an [authz.Logger] that keeps what it is given.
 type lines struct {
 	mu  sync.Mutex
 	all []string

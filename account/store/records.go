@@ -48,31 +48,28 @@ type membershipRecord struct {
 	Identifier string `json:"identifier" db:"-"`
 }
 
-// A record without a time of change, which Clerk does not document, is as old
-// as the event that brought it.
+// A record without a time of change, which Clerk does not document, changed at
+// the time given: that of the event that brought it.
 
-func userOf(e *clerkevent.Event) userRecord {
-	u := e.User
+func userOf(u *clerkevent.User, at time.Time) userRecord {
 	return userRecord{
 		ID: u.ID, PrimaryEmail: u.PrimaryEmailAddress, EmailVerified: u.EmailVerified,
 		Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, ExternalID: u.ExternalID,
-		Banned: u.Banned, CreatedAt: orNil(u.CreatedAt), UpdatedAt: cmp.Or(u.UpdatedAt, e.At),
+		Banned: u.Banned, CreatedAt: orNil(u.CreatedAt), UpdatedAt: cmp.Or(u.UpdatedAt, at),
 		PublicMetadata: u.PublicMetadata,
 	}.clean()
 }
 
-func organizationOf(e *clerkevent.Event) organizationRecord {
-	o := e.Organization
+func organizationOf(o *clerkevent.Organization, at time.Time) organizationRecord {
 	return organizationRecord{
-		ID: o.ID, Name: o.Name, Slug: o.Slug, CreatedAt: orNil(o.CreatedAt), UpdatedAt: cmp.Or(o.UpdatedAt, e.At),
+		ID: o.ID, Name: o.Name, Slug: o.Slug, CreatedAt: orNil(o.CreatedAt), UpdatedAt: cmp.Or(o.UpdatedAt, at),
 	}.clean()
 }
 
-func membershipOf(e *clerkevent.Event) membershipRecord {
-	m := e.Membership
+func membershipOf(m *clerkevent.Membership, at time.Time) membershipRecord {
 	return membershipRecord{
 		ID: m.ID, OrganizationID: m.OrganizationID, UserID: m.UserID, Role: m.Role,
-		CreatedAt: cmp.Or(m.CreatedAt, e.At), UpdatedAt: cmp.Or(m.UpdatedAt, e.At), Identifier: storable(m.Identifier),
+		CreatedAt: cmp.Or(m.CreatedAt, at), UpdatedAt: cmp.Or(m.UpdatedAt, at), Identifier: m.Identifier,
 	}.clean()
 }
 
@@ -153,13 +150,13 @@ func unstorable(e *clerkevent.Event) string {
 	}
 	switch {
 	case e.User != nil:
-		return userOf(e).unstorable()
+		return userOf(e.User, e.At).unstorable()
 	case e.Session != nil:
 		return firstWrong(field{"id", isID(e.Session.ID, "sess_")}, field{"user_id", isID(e.Session.UserID, "user_")})
 	case e.Organization != nil:
-		return organizationOf(e).unstorable()
+		return organizationOf(e.Organization, e.At).unstorable()
 	case e.Membership != nil:
-		return membershipOf(e).unstorable()
+		return membershipOf(e.Membership, e.At).unstorable()
 	}
 	return "data"
 }

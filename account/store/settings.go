@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -33,6 +35,21 @@ type Settings struct {
 	// Theme is "system", "light" or "dark". It is "system" for a user who has
 	// saved no settings.
 	Theme string `json:"theme"`
+}
+
+// maxBody is the longest body that ReadSettings reads, in bytes. Encore has no
+// limit: set one in the balancer.
+const maxBody = 1 << 20
+
+// ReadSettings reads the body of a request to save settings, for servers other
+// than Encore.
+func ReadSettings(body io.Reader) (*Settings, error) {
+	content, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	settings := new(Settings)
+	if err != nil || len(content) > maxBody || json.Unmarshal(content, settings) != nil {
+		return nil, invalid("the body must be a JSON object of settings, at most 1 MiB")
+	}
+	return settings, nil
 }
 
 const (

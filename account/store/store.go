@@ -25,6 +25,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/singleflight"
+
+	"encore.app/auth/authz"
 )
 
 const (
@@ -38,14 +40,6 @@ const (
 	maxAttempts = 5
 )
 
-// Logger takes log lines: a message, then keys and values in turn. A
-// [log/slog.Logger] is one.
-type Logger interface {
-	Info(message string, keysAndValues ...any)
-	Warn(message string, keysAndValues ...any)
-	Error(message string, keysAndValues ...any)
-}
-
 // Store is the database. It is safe for concurrent use. A nil Store answers
 // everything with Unavailable: it stands for a server without a database.
 //
@@ -53,7 +47,7 @@ type Logger interface {
 // method says otherwise.
 type Store struct {
 	pool  *pgxpool.Pool
-	log   Logger
+	log   authz.Logger
 	owned bool // Close closes the pool
 	ready atomic.Bool
 
@@ -70,7 +64,7 @@ const defaultEraseAfter = 7 * 24 * time.Hour
 // New returns a Store that uses the pool. A nil log drops the lines. It does not
 // connect yet: the schema is brought up to date on the first use, where Encore
 // has not done so.
-func New(pool *pgxpool.Pool, log Logger) *Store {
+func New(pool *pgxpool.Pool, log authz.Logger) *Store {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -80,7 +74,7 @@ func New(pool *pgxpool.Pool, log Logger) *Store {
 // Open is [New] with a pool of its own, for the server that url names, as in
 // postgres://user:password@host:5432/database. It does not connect yet. Its
 // error, which is not for a client, does not repeat the url.
-func Open(url string, log Logger) (*Store, error) {
+func Open(url string, log authz.Logger) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("not a PostgreSQL URL such as postgres://user:password@host:5432/database")

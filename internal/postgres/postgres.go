@@ -52,7 +52,7 @@ type Server struct {
 // macOS has no locale C.UTF-8.
 const script = `
 for locale in C.UTF-8 en_US.UTF-8 C; do
-	"$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" --auth=scram-sha-256 --encoding=UTF8 --locale=$locale --no-sync >/dev/null && break
+	"$1/initdb" --pgdata="$2/data" --username=postgres --pwfile="$2/password" --auth=md5 --encoding=UTF8 --locale=$locale --no-sync >/dev/null && break
 done
 rm "$2/password"
 [ -f "$2/data/postgresql.conf" ] || exit 1

@@ -101,8 +101,7 @@ export interface ClientOptions {
  * to the webhooks, and the users' own settings. The rules are in the package
  * store.
  * 
- * To do without it, delete the folder and the lines marked "account:" in other
- * files.
+ * To do without it, see docs/database.md.
  */
 export namespace account {
 

@@ -24,9 +24,9 @@ func parse(id string, body []byte) (*Event, *malformed) {
 	var kind struct {
 		Type Type `json:"type"`
 	}
-	err := decode(body, "", &kind)
+	err := decode(body, &kind)
 	if err == nil && kind.Type == "" {
-		err = &fieldError{"type", "is missing"}
+		err = &FieldError{"type", "is missing"}
 	}
 	var envelope struct {
 		Timestamp  instant         `json:"timestamp"`
@@ -34,14 +34,14 @@ func parse(id string, body []byte) (*Event, *malformed) {
 		Data       json.RawMessage `json:"data"`
 	}
 	if err == nil {
-		err = decode(body, "", &envelope)
+		err = decode(body, &envelope)
 	}
 	e := &Event{ID: id, Type: kind.Type, At: envelope.Timestamp.Time, InstanceID: envelope.InstanceID, Data: envelope.Data}
 	if err == nil && e.At.IsZero() {
-		err = &fieldError{"timestamp", "is missing"}
+		err = &FieldError{"timestamp", "is missing"}
 	}
 	if read, known := readers[kind.Type]; err == nil && known {
-		err = read(e, envelope.Data)
+		err = inData(read(e, envelope.Data))
 	} else if err == nil {
 		e.Subject = recordID(envelope.Data)
 	}
@@ -49,32 +49,40 @@ func parse(id string, body []byte) (*Event, *malformed) {
 		return e, nil
 	}
 	m := &malformed{eventType: kind.Type, record: recordID(envelope.Data), fault: err.Error()}
-	if wrong := new(fieldError); errors.As(err, &wrong) {
-		m.field, m.fault = wrong.field, wrong.fault
+	if wrong := new(FieldError); errors.As(err, &wrong) {
+		m.field, m.fault = wrong.Field, wrong.Fault
 	}
 	return nil, m
 }
 
-// fieldError is what is wrong with a field.
-type fieldError struct{ field, fault string }
+// FieldError is what is wrong with a field of a record, without its value.
+type FieldError struct{ Field, Fault string }
 
-func (e *fieldError) Error() string { return e.field + " " + e.fault }
+// Error implements error.
+func (e *FieldError) Error() string { return e.Field + " " + e.Fault }
+
+// inData has an error about a record name the field within the webhook.
+func inData(err error) error {
+	if wrong := new(FieldError); errors.As(err, &wrong) {
+		return &FieldError{strings.TrimSuffix("data."+wrong.Field, "."), wrong.Fault}
+	}
+	return err
+}
 
 // decode is [json.Unmarshal] with errors that name the field and hold no value.
-// The names of the fields in the object begin with the prefix.
-func decode(data []byte, prefix string, into any) error {
+func decode(data []byte, into any) error {
 	err := json.Unmarshal(data, into)
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case err == nil:
 		return nil
 	case !errors.As(err, &wrong):
-		return &fieldError{strings.TrimSuffix(prefix, "."), "is not JSON"}
+		return &FieldError{"", "is not JSON"}
 	case wrong.Value == outOfRange:
-		return &fieldError{prefix + wrong.Field, "is out of range"}
+		return &FieldError{wrong.Field, "is out of range"}
 	}
 	kind, _, _ := strings.Cut(wrong.Value, " ") // of "number 1.5"
-	return &fieldError{strings.TrimSuffix(prefix+wrong.Field, "."), "is of the type " + kind}
+	return &FieldError{wrong.Field, "is of the type " + kind}
 }
 
 // requiredID is a member that no record can do without.
@@ -83,17 +91,17 @@ type requiredID struct {
 	value *string
 }
 
-// decodeData decodes the member data.
+// decodeData decodes a record, which is the member data of a webhook.
 func decodeData(data []byte, into any, ids ...requiredID) error {
-	if err := decode(data, "data.", into); err != nil {
+	if err := decode(data, into); err != nil {
 		return err
 	}
 	for _, id := range ids {
 		switch {
 		case *id.value == "":
-			return &fieldError{"data." + id.name, "is missing"}
+			return &FieldError{id.name, "is missing"}
 		case !usableID(*id.value):
-			return &fieldError{"data." + id.name, "is not an id"}
+			return &FieldError{id.name, "is not an id"}
 		}
 	}
 	return nil
@@ -162,7 +170,16 @@ var readers = map[Type]func(*Event, []byte) error{
 	PaymentAttemptCreated: readPaymentAttempt, PaymentAttemptUpdated: readPaymentAttempt,
 }
 
-func readUser(e *Event, data []byte) error {
+func readUser(e *Event, data []byte) (err error) {
+	if e.User, err = DecodeUser(data); err == nil {
+		e.Subject = e.User.ID
+	}
+	return err
+}
+
+// DecodeUser decodes a user as webhooks and the Backend API have it. An error is a
+// [*FieldError].
+func DecodeUser(data []byte) (*User, error) {
 	var user struct {
 		ID                    string `json:"id"`
 		ExternalID            string `json:"external_id"`
@@ -184,24 +201,23 @@ func readUser(e *Event, data []byte) error {
 		PublicMetadata json.RawMessage `json:"public_metadata"`
 	}
 	if err := decodeData(data, &user, requiredID{"id", &user.ID}); err != nil {
-		return err
+		return nil, err
 	}
-	e.Subject = user.ID
-	e.User = &User{
+	u := &User{
 		ID: user.ID, ExternalID: user.ExternalID,
 		Username: user.Username, FirstName: user.FirstName, LastName: user.LastName,
 		Banned: user.Banned, CreatedAt: user.CreatedAt.Time, UpdatedAt: user.UpdatedAt.Time,
 	}
 	if metadata := user.PublicMetadata; len(metadata) > 0 && metadata[0] == '{' {
-		e.User.PublicMetadata = metadata
+		u.PublicMetadata = metadata
 	}
 	for _, address := range user.EmailAddresses {
 		if address.ID == user.PrimaryEmailAddressID && address.ID != "" {
-			e.User.PrimaryEmailAddress = address.EmailAddress
-			e.User.EmailVerified = address.Verification.Status == "verified"
+			u.PrimaryEmailAddress = address.EmailAddress
+			u.EmailVerified = address.Verification.Status == "verified"
 		}
 	}
-	return nil
+	return u, nil
 }
 
 // readSession orders a session's events with those of its user.
@@ -218,7 +234,15 @@ func readSession(e *Event, data []byte) error {
 	return nil
 }
 
-func readOrganization(e *Event, data []byte) error {
+func readOrganization(e *Event, data []byte) (err error) {
+	if e.Organization, err = DecodeOrganization(data); err == nil {
+		e.Subject = e.Organization.ID
+	}
+	return err
+}
+
+// DecodeOrganization is [DecodeUser] for an organization.
+func DecodeOrganization(data []byte) (*Organization, error) {
 	var organization struct {
 		ID        string  `json:"id"`
 		Slug      string  `json:"slug"`
@@ -227,18 +251,24 @@ func readOrganization(e *Event, data []byte) error {
 		UpdatedAt instant `json:"updated_at"`
 	}
 	if err := decodeData(data, &organization, requiredID{"id", &organization.ID}); err != nil {
-		return err
+		return nil, err
 	}
-	e.Subject = organization.ID
-	e.Organization = &Organization{
+	return &Organization{
 		ID: organization.ID, Slug: organization.Slug, Name: organization.Name,
 		CreatedAt: organization.CreatedAt.Time, UpdatedAt: organization.UpdatedAt.Time,
-	}
-	return nil
+	}, nil
 }
 
 // readMembership orders a membership's events with those of its organization.
-func readMembership(e *Event, data []byte) error {
+func readMembership(e *Event, data []byte) (err error) {
+	if e.Membership, err = DecodeMembership(data); err == nil {
+		e.Subject = e.Membership.OrganizationID
+	}
+	return err
+}
+
+// DecodeMembership is [DecodeUser] for a membership.
+func DecodeMembership(data []byte) (*Membership, error) {
 	var membership struct {
 		ID           string `json:"id"`
 		Role         string `json:"role"`
@@ -255,15 +285,13 @@ func readMembership(e *Event, data []byte) error {
 	err := decodeData(data, &membership, requiredID{"id", &membership.ID},
 		requiredID{"organization.id", &membership.Organization.ID}, requiredID{"public_user_data.user_id", &membership.PublicUserData.UserID})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	e.Subject = membership.Organization.ID
-	e.Membership = &Membership{
+	return &Membership{
 		ID: membership.ID, OrganizationID: membership.Organization.ID,
 		UserID: membership.PublicUserData.UserID, Role: membership.Role, Identifier: membership.PublicUserData.Identifier,
 		CreatedAt: membership.CreatedAt.Time, UpdatedAt: membership.UpdatedAt.Time,
-	}
-	return nil
+	}, nil
 }
 
 // readInvitation orders an invitation's events with those of its organization.
