@@ -30,7 +30,7 @@ func SubprotocolToken(protocols string) (token, rest string) {
 // compares the Origin header. "", which only a client other than a browser sends,
 // is allowed.
 func (a *Authenticator) AllowsOrigin(origin string) bool {
-	return origin == "" || a.parties.accept(origin)
+	return origin == "" || a.parties.Accept(origin)
 }
 
 // ScopeName returns the scope that r requires, and false if r is no [Scope].

@@ -8,6 +8,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"encore.app/auth/clerkauth/internal/cache"
+	"encore.app/auth/clerkauth/internal/clerkapi"
 	"encore.app/auth/clerkauth/internal/usercache"
 )
 
@@ -191,3 +192,8 @@ func (a *Authenticator) report(userID string, record usercache.Record) {
 func (a *Authenticator) RevokeSession(sessionID string, at time.Time) {
 	a.refusals.set(sessionID, true, at)
 }
+
+// UnixTime returns the time of a date in Clerk's JSON, a number since 1970.
+// Clerk counts milliseconds, and seconds in OAuth access tokens and in some
+// published examples of webhooks. Dates before March 1973 are read as seconds.
+func UnixTime(date int64) time.Time { return clerkapi.UnixTime(date) }

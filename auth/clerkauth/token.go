@@ -309,9 +309,9 @@ func (a *Authenticator) checkClaims(c *claims) *Error {
 		return refuse(ReasonMissingSession)
 	case !isIssuer(c.Issuer, a.options.Issuer):
 		return a.refuseIssuer(c.Issuer)
-	case !a.parties.accept(c.AuthorizedParty) && c.AuthorizedParty == "":
+	case !a.parties.Accept(c.AuthorizedParty) && c.AuthorizedParty == "":
 		return refuse(ReasonMissingAuthorized)
-	case !a.parties.accept(c.AuthorizedParty):
+	case !a.parties.Accept(c.AuthorizedParty):
 		return refuse(ReasonInvalidAuthorized, "azp", c.AuthorizedParty)
 	case c.Status == "pending":
 		return refuse(ReasonSessionPending)

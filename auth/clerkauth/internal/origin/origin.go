@@ -1,4 +1,12 @@
-package clerkauth
+// Package origin decides which origins of frontends are accepted, for the azp
+// claim of tokens.
+//
+//	configured                     accepted
+//	nothing                        every origin, and none
+//	https://app.example.com        the same, exactly
+//	https://*.preview.example.com  one label in the place of the star
+//	allowMissing                   also no origin
+package origin
 
 import (
 	"errors"
@@ -12,8 +20,8 @@ import (
 	"encore.app/auth/clerkauth/setting"
 )
 
-// parties are the origins whose tokens are accepted ([Options].AuthorizedParties).
-type parties struct {
+// List is a set of origins.
+type List struct {
 	any          bool // none is configured
 	allowMissing bool
 	origins      map[string]bool
@@ -27,21 +35,19 @@ type wildcard struct {
 	suffix string // ".preview.example.com", with the port if there is one
 }
 
-func newParties(o Options) (parties, error) {
-	p := parties{
-		any:          len(o.AuthorizedParties) == 0,
-		allowMissing: o.AllowMissingAuthorizedParty,
-		origins:      map[string]bool{},
-	}
-	for _, party := range o.AuthorizedParties {
-		if err := p.add(party); err != nil {
-			return p, fmt.Errorf("has %s, which %w", setting.Shown(party), err)
+// New returns the list of the configured origins, or an error that says what is
+// wrong with one of them.
+func New(origins []string, allowMissing bool) (List, error) {
+	p := List{any: len(origins) == 0, allowMissing: allowMissing, origins: map[string]bool{}}
+	for _, origin := range origins {
+		if err := p.add(origin); err != nil {
+			return p, fmt.Errorf("has %s, which %w", setting.Shown(origin), err)
 		}
 	}
 	return p, nil
 }
 
-func (p *parties) add(party string) error {
+func (p *List) add(party string) error {
 	if err := setting.Origin(party); err != nil {
 		return err
 	}
@@ -70,8 +76,8 @@ func (p *parties) add(party string) error {
 	return nil
 }
 
-// accept compares the azp claim, "" where the token has none.
-func (p *parties) accept(azp string) bool {
+// Accept compares an azp claim, "" where the token has none.
+func (p *List) Accept(azp string) bool {
 	switch {
 	case p.any:
 		return true
