@@ -126,7 +126,7 @@ func TestSecretsWhileClerkIsDown(t *testing.T) {
 	}
 }
 
-func TestNoMachineMaxAgeAsksEachTime(t *testing.T) {
+func TestNoOpaqueTokenMaxAgeAsksEachTime(t *testing.T) {
 	f := newFixture(t, acceptEvery, func(o *clerkauth.Options) { o.OpaqueTokenMaxAge = -1 })
 	key := f.issue(t, fakeclerk.MachineToken{Type: fakeclerk.TypeAPIKey, Subject: "org_analytical"})
 	for range 3 {
