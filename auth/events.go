@@ -24,6 +24,19 @@ func UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
 	return nil
 }
 
+// MembershipChanged ends the watches ([clerkauth.Watch]) of a user whose role in an
+// organization is another now.
+//
+//encore:api private
+func MembershipChanged(ctx context.Context, membership *clerkauth.MembershipRecord) error {
+	a, err := authenticator()
+	if err != nil {
+		return err
+	}
+	a.StoreMembership(*membership)
+	return nil
+}
+
 // Ended is a user or a session that is over.
 type Ended struct {
 	ID string
@@ -70,4 +83,9 @@ func (Events) UserDeleted(ctx context.Context, userID string, at time.Time) erro
 // SessionEnded calls [SessionEnded].
 func (Events) SessionEnded(ctx context.Context, sessionID string, at time.Time) error {
 	return SessionEnded(ctx, &Ended{ID: sessionID, At: at})
+}
+
+// MembershipChanged calls [MembershipChanged].
+func (Events) MembershipChanged(ctx context.Context, m *clerkauth.MembershipRecord) error {
+	return MembershipChanged(ctx, m)
 }

@@ -43,6 +43,10 @@ func (h *heard) UserDeleted(_ context.Context, id string, _ time.Time) error {
 	return h.add(id + " deleted")
 }
 
+func (h *heard) MembershipChanged(_ context.Context, m *clerkauth.MembershipRecord) error {
+	return h.add(m.UserID + " in " + m.OrganizationID + " " + m.Role)
+}
+
 func (h *heard) SessionEnded(_ context.Context, id string, _ time.Time) error {
 	return h.add(id + " ended")
 }
@@ -191,7 +195,10 @@ func (s signal) UserUpdated(context.Context, *clerkauth.UserRecord) error {
 	s.arrived <- struct{}{}
 	return nil
 }
-func (signal) UserDeleted(context.Context, string, time.Time) error  { return nil }
+func (signal) UserDeleted(context.Context, string, time.Time) error { return nil }
+func (signal) MembershipChanged(context.Context, *clerkauth.MembershipRecord) error {
+	return nil
+}
 func (signal) SessionEnded(context.Context, string, time.Time) error { return nil }
 
 // TestFollowBesideALongTransaction stores many events while a transaction is open

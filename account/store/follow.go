@@ -75,6 +75,7 @@ type occurrence struct {
 	user        clerkauth.UserRecord
 	userUpdated *time.Time
 	userDeleted *time.Time
+	membership  clerkauth.MembershipRecord
 }
 
 // poll tells the target what is new. After an error it begins at the same place.
@@ -183,7 +184,8 @@ func (f *follower) page(ctx context.Context) ([]occurrence, error) {
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o occurrence, err error) {
 		err = row.Scan(&o.transaction, &o.seq, &o.sessionID, &o.at,
-			&o.user.ID, &o.user.PrimaryEmail, &o.user.EmailVerified, &o.user.Banned, &o.userUpdated, &o.userDeleted)
+			&o.user.ID, &o.user.PrimaryEmail, &o.user.EmailVerified, &o.user.Banned, &o.userUpdated, &o.userDeleted,
+			&o.membership.OrganizationID, &o.membership.UserID, &o.membership.Role)
 		return o, err
 	})
 }
@@ -194,7 +196,8 @@ func (f *follower) page(ctx context.Context) ([]occurrence, error) {
 const followStatement = `
 	SELECT e.transaction::text, e.seq, e.session_id, e.at,
 		coalesce(u.id, ''), coalesce(u.primary_email, ''), coalesce(u.email_verified, false), coalesce(u.banned, false),
-		u.updated_at, u.deleted_at
+		u.updated_at, u.deleted_at,
+		coalesce(m.organization_id, ''), coalesce(m.user_id, ''), CASE WHEN m.deleted_at IS NULL THEN coalesce(m.role, '') ELSE '' END
 	FROM (
 		SELECT unfinished AS first, unfinished AS last FROM pg_snapshot_xip($1::text::pg_snapshot) AS unfinished
 		UNION ALL
@@ -207,12 +210,16 @@ const followStatement = `
 		ORDER BY transaction, seq LIMIT $5
 	) AS e
 	LEFT JOIN LATERAL (SELECT * FROM users WHERE id = e.user_id LIMIT 1) AS u ON true
+	LEFT JOIN LATERAL (SELECT * FROM memberships WHERE id = e.membership_id LIMIT 1) AS m ON true
 	ORDER BY e.transaction, e.seq LIMIT $5`
 
 func (f *follower) tell(ctx context.Context, o *occurrence) error {
 	switch {
 	case o.sessionID != nil:
 		return f.target.SessionEnded(ctx, *o.sessionID, o.at)
+	case o.membership.UserID != "":
+		o.membership.UpdatedAt = o.at
+		return f.target.MembershipChanged(ctx, &o.membership)
 	case o.userDeleted != nil:
 		return f.target.UserDeleted(ctx, o.user.ID, *o.userDeleted)
 	case o.userUpdated != nil:

@@ -83,7 +83,8 @@ type Authenticator struct {
 	machines *machines
 	counts   counts
 	refusals *refusals
-	cpu      chan struct{}                        // holds a value for each signature that is being verified
+	cpu      chan struct{} // holds a value for each signature that is being verified
+	watches  watches
 	verified *otter.Cache[string, *verifiedToken] // by the whole token
 }
 

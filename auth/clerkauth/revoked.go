@@ -184,6 +184,7 @@ func (a *Authenticator) report(userID string, record usercache.Record) {
 	record.RefusalCoversTokensUntil = record.CheckedAt
 	a.refusals.set(userID, record.Refusal != "", record.UpdatedAt)
 	a.users.Put(userID, record)
+	a.watches.checkRevoked(userID)
 }
 
 // RevokeSession refuses a session that was ended, removed or revoked at the
@@ -191,6 +192,7 @@ func (a *Authenticator) report(userID string, record usercache.Record) {
 // and for each of its tokens.
 func (a *Authenticator) RevokeSession(sessionID string, at time.Time) {
 	a.refusals.set(sessionID, true, at)
+	a.watches.checkRevoked(sessionID)
 }
 
 // UnixTime returns the time of a date in Clerk's JSON, a number since 1970.

@@ -50,6 +50,7 @@ func Handler(o Options) (http.Handler, error) {
 	whoami := func(_ request, c caller) (any, error) { return identity.Of(c, o.Log) }
 	s.serve("GET /whoami", identity.ForUsersAndAPIKeys, nil, whoami)
 	s.serve("GET /whoami/machine", identity.ForMachines, nil, whoami)
+	s.serveLive()
 	if err := s.serveMCP(); err != nil {
 		return nil, err
 	}

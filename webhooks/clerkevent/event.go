@@ -197,6 +197,8 @@ type Target interface {
 	UserUpdated(context.Context, *clerkauth.UserRecord) error
 	UserDeleted(ctx context.Context, userID string, at time.Time) error
 	SessionEnded(ctx context.Context, sessionID string, at time.Time) error
+	// MembershipChanged ends open connections of a user whose role is another now.
+	MembershipChanged(context.Context, *clerkauth.MembershipRecord) error
 }
 
 // Tell passes the event on to the target. An event that means nothing for who
@@ -209,6 +211,12 @@ func (e *Event) Tell(ctx context.Context, target Target) error {
 		return target.UserDeleted(ctx, e.User.ID, e.At)
 	case UserCreated, UserUpdated:
 		return target.UserUpdated(ctx, e.userRecord())
+	case MembershipCreated, MembershipUpdated, MembershipDeleted:
+		m := &clerkauth.MembershipRecord{OrganizationID: e.Membership.OrganizationID, UserID: e.Membership.UserID, Role: e.Membership.Role, UpdatedAt: e.At}
+		if e.Type == MembershipDeleted {
+			m.Role = ""
+		}
+		return target.MembershipChanged(ctx, m)
 	}
 	return nil
 }
@@ -231,6 +239,12 @@ func (e *Event) userRecord() *clerkauth.UserRecord {
 // Direct is the [Target] of a program that has the authenticator in its own
 // process.
 type Direct struct{ Authenticator *clerkauth.Authenticator }
+
+// MembershipChanged implements [Target].
+func (d Direct) MembershipChanged(_ context.Context, m *clerkauth.MembershipRecord) error {
+	d.Authenticator.StoreMembership(*m)
+	return nil
+}
 
 // UserUpdated implements [Target].
 func (d Direct) UserUpdated(_ context.Context, user *clerkauth.UserRecord) error {

@@ -470,6 +470,11 @@ func (r *told) UserDeleted(_ context.Context, id string, at time.Time) error {
 	return nil
 }
 
+func (r *told) MembershipChanged(_ context.Context, m *clerkauth.MembershipRecord) error {
+	*r = append(*r, fmt.Sprint("member ", m.UserID, " ", m.OrganizationID, " ", m.Role, m.UpdatedAt.Unix()))
+	return nil
+}
+
 func (r *told) SessionEnded(_ context.Context, id string, at time.Time) error {
 	*r = append(*r, fmt.Sprint("ended ", id, at.Unix()))
 	return nil
@@ -498,7 +503,8 @@ func TestTell(t *testing.T) {
 		{clerkevent.Event{Type: clerkevent.SessionRemoved, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.SessionRevoked, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.OrganizationDeleted, Organization: &clerkevent.Organization{ID: "org_"}}, ""},
-		{clerkevent.Event{Type: clerkevent.MembershipDeleted, Membership: &clerkevent.Membership{UserID: "user_"}}, ""},
+		{clerkevent.Event{Type: clerkevent.MembershipUpdated, Membership: &clerkevent.Membership{UserID: "user_1", OrganizationID: "org_1", Role: "org:admin"}}, "member user_1 org_1 org:admin7"},
+		{clerkevent.Event{Type: clerkevent.MembershipDeleted, Membership: &clerkevent.Membership{UserID: "user_1", OrganizationID: "org_1", Role: "org:admin"}}, "member user_1 org_1 7"},
 	} {
 		var r told
 		test.event.At = time.Unix(7, 0)
