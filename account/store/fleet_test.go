@@ -81,10 +81,10 @@ func TestFollow(t *testing.T) {
 	apply(banned)
 	apply(session)
 	apply(joined("org_1", "user_ada", 1))
-	one.expect(t, first, "user_ada banned", "sess_1 ended")
+	one.expect(t, first, "user_ada banned", "sess_1 ended", "user_ada in org_1 org:member")
 	one.expect(t, first)
 	second := &follower{store: s, target: &two}
-	two.expect(t, second, "user_ada banned", "sess_1 ended") // an instance that starts
+	two.expect(t, second, "user_ada banned", "sess_1 ended", "user_ada in org_1 org:member") // an instance that starts
 	apply(admitted)
 	apply(banned) // again
 	one.expect(t, first, "user_ada ada@example.com")
