@@ -27,7 +27,7 @@ func (s *Store) Apply(ctx context.Context, e *clerkevent.Event) error {
 		return nil
 	}
 	if field := unstorable(e); field != "" { // and never will be
-		s.log.Warn("an event is skipped: its record cannot be stored", "event", e.ID, "type", e.Type, "subject", fmt.Sprintf("%.64q", e.Subject), "field", field)
+		s.log.Warn("an event is skipped", "event", e.ID, "type", e.Type, "subject", fmt.Sprintf("%.64q", e.Subject), "field", field)
 		return nil
 	}
 	err := s.use(ctx, writeTimeout, func(ctx context.Context) error {

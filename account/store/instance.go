@@ -46,7 +46,7 @@ func (s *Store) logForeign(e *foreignError) {
 		if database == "" {
 			database = "unknown: Clerk does not know most of its users"
 		}
-		s.log.Error("the database belongs to another Clerk instance: nothing is changed", "database", database, "clerk", e.clerk,
+		s.log.Error("the database belongs to another Clerk instance", "database", database, "clerk", e.clerk,
 			"hint", "use the secret key and the webhook signing secret of the database's instance, or a database of its own; "+
 				"docs/database.md says how to move the database to this instance")
 	}

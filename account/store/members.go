@@ -80,7 +80,7 @@ func (s *Store) members(ctx context.Context, organizationID string, q membersQue
 	err := s.pool.QueryRow(ctx, "SELECT members, deleted_at IS NOT NULL FROM organizations WHERE id = $1", organizationID).Scan(&page.Total, &deleted)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		s.log.Warn("an organization is not in the database: are Clerk's webhooks delivered, and has a reconciliation run?")
+		s.log.Warn("an organization is not in the database", "hint", "look whether Clerk's webhooks arrive, and call account.Reconcile")
 		return nil, &errs.Error{Code: errs.Unavailable, Message: "the members are not known yet, try again shortly"}
 	case err != nil:
 		return nil, err

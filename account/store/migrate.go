@@ -63,7 +63,7 @@ func (s *Store) checkLetters(ctx context.Context) error {
 	var known bool
 	err := s.pool.QueryRow(ctx, "SELECT search_words('É') = ARRAY['é']").Scan(&known)
 	if err == nil && !known {
-		s.log.Warn("searches for members do not find É by é: the locale of the database knows no such letters",
+		s.log.Warn("searches for members do not find É by é",
 			"hint", "use a PostgreSQL with ICU, or create the database with a UTF-8 locale such as C.UTF-8: docs/database.md")
 	}
 	return err

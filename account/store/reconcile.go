@@ -172,17 +172,17 @@ func (s *Store) answerReconcile(ctx context.Context, err error) error {
 	var at *routeError
 	switch {
 	case errors.As(err, &refused) && errors.As(err, &at):
-		s.log.Error("the reconciliation did not begin: Clerk refuses a request", "route", at.route, "status", refused.Status, "code", refused.Code)
+		s.log.Error("the reconciliation did not begin", "route", at.route, "status", refused.Status, "code", refused.Code)
 		return &errs.Error{Code: errs.Internal, Message: "internal error"}
 	case !errors.As(err, &ofClerk):
 		return s.answer(ctx, err)
 	case ofClerk.Kind == clerkauth.Unavailable:
-		s.log.Warn("the reconciliation stopped: Clerk is unavailable", "reason", ofClerk.Reason)
+		s.log.Warn("the reconciliation stopped", "reason", ofClerk.Reason)
 		return &errs.Error{Code: errs.Unavailable, Message: "Clerk is unavailable; the next reconciliation goes on from here"}
 	case ofClerk.Kind == clerkauth.Canceled:
 		return &errs.Error{Code: errs.Canceled, Message: "request canceled"}
 	}
-	s.log.Error("the reconciliation stopped: Clerk refuses this backend", "reason", ofClerk.Reason, "hint", authz.Hint(ofClerk))
+	s.log.Error("the reconciliation stopped", "reason", ofClerk.Reason, "hint", authz.Hint(ofClerk))
 	return &errs.Error{Code: errs.Internal, Message: "internal error"}
 }
 

@@ -117,9 +117,9 @@ func (r *reconciliation) refused(ctx context.Context, k kind, route string, err 
 	skipped := []string{string(k)}
 	if refused.Code == "organization_not_enabled_in_instance" {
 		skipped = []string{string(organizations), string(memberships)}
-		r.store.log.Info("organizations are switched off at Clerk: they are not reconciled")
+		r.store.log.Info("organizations are switched off at Clerk")
 	} else {
-		r.store.log.Error("Clerk refuses a list: its table is not reconciled", "route", route, "status", refused.Status, "code", refused.Code)
+		r.store.log.Error("Clerk refuses a list", "route", route, "status", refused.Status, "code", refused.Code)
 	}
 	return r.save(ctx, place{}, true, func(_ context.Context, _ pgx.Tx, p *progress) error {
 		p.Report.NotListed = slices.Concat(p.Report.NotListed, skipped)
@@ -352,7 +352,7 @@ func (r *reconciliation) judge(ctx context.Context) error {
 	if err != nil || r.params.DryRun {
 		return err
 	}
-	r.store.log.Error("many rows are missing at Clerk: nothing is hidden",
+	r.store.log.Error("many rows are missing at Clerk",
 		"users", fmt.Sprintf("%d of %d", missing[0], live[0]), "organizations", fmt.Sprintf("%d of %d", missing[1], live[1]),
 		"memberships", fmt.Sprintf("%d of %d", missing[2], live[2]),
 		"hint", "if they were deleted at Clerk, call account.Reconcile with allowDeletions; otherwise look for a wrong setting")

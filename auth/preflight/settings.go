@@ -86,7 +86,7 @@ func (s *Settings) Options(log authz.Logger) (clerkauth.Options, error) {
 			"hint", "delete .secrets.local.cue, or write your own key to it: it wins over `encore secret set`")
 	}
 	if len(o.AuthorizedParties) == 0 {
-		log.Warn("no AuthorizedParties in auth/config.cue: session tokens of any origin are accepted")
+		log.Warn("session tokens of any origin are accepted", "hint", "list the origins of your frontends in AuthorizedParties of auth/config.cue")
 	}
 	return o, nil
 }

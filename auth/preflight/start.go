@@ -120,7 +120,7 @@ func (s *Settings) checkProduction() error {
 // each service.
 func ExitIfDeployed(err error, log authz.Logger) error {
 	if !Local {
-		log.Error("not started: " + err.Error())
+		log.Error("not started", "cause", err.Error())
 		os.Exit(1)
 	}
 	return err

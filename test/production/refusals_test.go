@@ -114,8 +114,8 @@ func (im *image) refused(t *testing.T, r refusal) {
 		t.Fatal("it starts")
 	}
 	lines := slices.DeleteFunc(strings.Split(i.output.String(), "\n"), func(line string) bool { return strings.Contains(line, `"level":"info"`) })
-	var line struct{ Message string }
+	var line struct{ Message, Cause string }
 	_ = json.Unmarshal([]byte(strings.Join(lines, "\n")), &line)
 	code := i.command.ProcessState.ExitCode()
-	say(t, code == 1 && len(lines) == 1 && strings.Contains(line.Message, r.says), "status %d: %s", code, strings.Join(append([]string{line.Message}, lines[1:]...), " / "))
+	say(t, code == 1 && len(lines) == 1 && strings.Contains(line.Cause, r.says), "status %d: %s", code, strings.Join(append([]string{line.Message + ": " + line.Cause}, lines[1:]...), " / "))
 }
