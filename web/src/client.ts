@@ -33,6 +33,7 @@ const BROWSER = typeof globalThis === "object" && ("window" in globalThis);
  */
 export default class Client {
     public readonly account: account.ServiceClient
+    public readonly live: live.ServiceClient
     public readonly mcp: mcp.ServiceClient
     public readonly organization: organization.ServiceClient
     public readonly user: user.ServiceClient
@@ -53,6 +54,7 @@ export default class Client {
         this.options = options ?? {}
         const base = new BaseClient(this.target, this.options)
         this.account = new account.ServiceClient(base)
+        this.live = new live.ServiceClient(base)
         this.mcp = new mcp.ServiceClient(base)
         this.organization = new organization.ServiceClient(base)
         this.user = new user.ServiceClient(base)
@@ -169,6 +171,42 @@ export namespace auth {
          * [clerkauth.SubprotocolToken].
          */
         WebSocketProtocol?: string
+    }
+}
+
+/**
+ * Package live keeps connections open, by WebSocket and as a stream of server-sent
+ * events, for as long as Clerk lets the user in. The rules are in the package feed.
+ * 
+ * It has to be hosted in the same process as the service auth, which learns of bans
+ * and sign-outs.
+ */
+export namespace live {
+
+    export class ServiceClient {
+        private baseClient: BaseClient
+
+        constructor(baseClient: BaseClient) {
+            this.baseClient = baseClient
+            this.Events = this.Events.bind(this)
+            this.Socket = this.Socket.bind(this)
+        }
+
+        /**
+         * Events is the stream of server-sent events. A page reads it with fetch, which
+         * sends an Authorization header.
+         */
+        public async Events(method: "GET", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
+            return this.baseClient.callAPI(method, `/live/events`, body, options)
+        }
+
+        /**
+         * Socket is the WebSocket. A page sends its session token as a subprotocol:
+         * see [feed.Feed.ServeWebSocket].
+         */
+        public async Socket(method: "GET", body?: RequestInit["body"], options?: CallParameters): Promise<globalThis.Response> {
+            return this.baseClient.callAPI(method, `/live/socket`, body, options)
+        }
     }
 }
 
