@@ -177,7 +177,7 @@ func TestServicesUnderEncore(t *testing.T) {
 
 // What Encore does not look at compiles, too, where there is no Encore.
 func TestServicesCompile(t *testing.T) {
-	vet := exec.CommandContext(t.Context(), "go", "vet", "-tags", "docs,encore_local", "./app/articles", "./app/e2e", "./app/notes", "./app/mail", "./app/webhooks", "./app/recipes")
+	vet := exec.CommandContext(t.Context(), "go", "vet", "-tags", "docs,encore_local", "./app/articles", "./app/e2e", "./app/notes", "./app/mail", "./app/webhooks", "./app/recipes", "./app/export")
 	if output, err := vet.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, output)
 	}
