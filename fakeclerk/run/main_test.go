@@ -1,3 +1,7 @@
+//go:build !encore_local
+
+// Encore's Go links no test whose packages leave its runtime out.
+
 package main
 
 import (
