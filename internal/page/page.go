@@ -105,7 +105,7 @@ func Handler(dir string, config func() Config) http.Handler {
 // Clerk.
 func loopbackOnly(c Config) string {
 	return "default-src 'self'; img-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; " +
-		"frame-ancestors 'none'; connect-src 'self' " + c.FakeClerk.URL + " " + c.APIURL
+		"frame-ancestors 'none'; connect-src 'self' " + c.FakeClerk.URL + " " + c.APIURL + " " + strings.Replace(c.APIURL, "http", "ws", 1)
 }
 
 func notBuilt(w http.ResponseWriter) {

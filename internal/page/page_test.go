@@ -78,7 +78,7 @@ func TestOnlyThePageOfTheFakeClerkIsConfinedToThisMachine(t *testing.T) {
 	fakeClerk := func() page.Config { return page.ForFakeClerk(clerk, "http://localhost:4000") }
 
 	policy := get(t, page.Handler(dir, fakeClerk), "/").Header().Get("Content-Security-Policy")
-	if !strings.HasSuffix(policy, "connect-src 'self' "+clerk.URL()+" http://localhost:4000") {
+	if !strings.HasSuffix(policy, "connect-src 'self' "+clerk.URL()+" http://localhost:4000 ws://localhost:4000") {
 		t.Errorf("policy %q", policy)
 	}
 	if policy := get(t, page.Handler(dir, realClerk), "/").Header().Get("Content-Security-Policy"); policy != "" {

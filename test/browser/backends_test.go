@@ -48,8 +48,9 @@ func startStandalone(t *testing.T, clerk *fakeclerk.Server, parties []string) st
 		t.Fatal(err)
 	}
 	handler, err := standalone.Handler(standalone.Options{
-		Extensions:    extend(t),
-		Authenticator: authenticator,
+		Extensions:            extend(t),
+		Authenticator:         authenticator,
+		WebhookSigningSecrets: clerk.WebhookSigningSecret(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +84,7 @@ func startEncore(t *testing.T, clerk *fakeclerk.Server, parties []string) string
 		"CLERK_API_URL="+clerk.URL(),
 		"CLERK_SECRET_KEY="+clerk.SecretKey(),
 		"CLERK_ISSUER="+clerk.Issuer(),
+		"CLERK_WEBHOOK_SIGNING_SECRET="+clerk.WebhookSigningSecret(),
 		"CLERK_AUTHORIZED_PARTIES="+strings.Join(parties, ","),
 	)
 	if err := command.Start(); err != nil {
