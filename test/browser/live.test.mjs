@@ -12,7 +12,7 @@ after(() => sendWebhooksTo(''));
 
 test('a live connection goes on with fresh tokens, and another organization gets another', async (t) => {
   const { page, sockets } = await openAs(t, { email: 'Ada Lovelace' });
-  await says(page, /Fresh tokens since it began: [1-9]/);
+  await says(page, /Fresh tokens sent: [1-9]/);
   assert.equal(sockets.length, 1);
 
   await page.getByLabel('Active organization').selectOption({ label: 'Analytical (Admin)' });

@@ -34,7 +34,7 @@ export function Panel({ apiUrl, ready }: { apiUrl: string; ready: boolean }) {
         )}
       </div>
       {state.kind === 'connected' && (
-        <p className="quiet">It ends when Clerk bans the user. Fresh tokens since it began: {state.renewed}</p>
+        <p className="quiet">It ends when Clerk bans the user. Fresh tokens sent: {state.renewed}</p>
       )}
     </section>
   );
