@@ -29,7 +29,7 @@ func TestOneConnection(t *testing.T) {
 		}
 	}
 	var h heard
-	h.expect(t, &follower{store: s, target: &h}, "user_ada ")
+	h.expect(t, &follower{store: s, target: &h}, "user_ada ", "user_ada in org_1 org:member")
 	_, accountErr := s.SaveSettings(ctx, ada(), &Settings{Theme: "dark"})
 	page, membersErr := s.Members(ctx, adminOf("org_1"), &MembersParams{Q: "ada"})
 	_, usersErr := s.Users(ctx, &UserIDs{IDs: []string{"user_ada"}})
