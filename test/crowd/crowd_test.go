@@ -190,7 +190,7 @@ func oddUser(s *scene) {
 func atOnce(s *scene) {
 	s.add(s.client.atOnce(s.Context(), s.start(settings{}).url, s.users))
 	s.nobodyRefused()
-	s.atMost("calls", s.clerk.TotalRequests(), max(75, len(s.users)*3/200)) // 300 for 20,000
+	s.atMost("calls", s.clerk.TotalRequests(), max(150, len(s.users)*3/200)) // 300 for 20,000
 }
 
 // active: each cached user sends a request once a minute, so every cached record

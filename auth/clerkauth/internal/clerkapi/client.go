@@ -31,7 +31,7 @@ import (
 
 const (
 	// CallTimeout bounds one call, connection and body included, and LoadTimeout
-	// one that loads users: while 20,000 users arrive on two processors, an answer
+	// one that loads several users: while 20,000 users arrive on two processors, an answer
 	// waits for seconds until it is read.
 	CallTimeout = 2500 * time.Millisecond
 	LoadTimeout = 5 * time.Second

@@ -19,8 +19,9 @@ import (
 // does not have, and does not promise to be complete: only a call for one user
 // tells that Clerk does not have the user.
 func Fetch(client *clerkapi.Client, ids []string, now time.Time) (found map[string]batch.Result[Record], err error) {
-	path, params := "/users", &user.ListParams{UserIDs: ids, ListParams: clerk.ListParams{Limit: clerk.Int64(100)}}
+	path, timeout, params := "/users", clerkapi.LoadTimeout, &user.ListParams{UserIDs: ids, ListParams: clerk.ListParams{Limit: clerk.Int64(100)}}
 	if len(ids) == 1 {
+		timeout = clerkapi.CallTimeout
 		if path, err = clerk.JoinPath("/users", ids[0]); err != nil {
 			return nil, err
 		}
@@ -30,7 +31,7 @@ func Fetch(client *clerkapi.Client, ids []string, now time.Time) (found map[stri
 		req.SetParams(params)
 	}
 	var body clerkapi.Raw
-	err = client.Call(context.Background(), clerkapi.LoadTimeout, req, &body)
+	err = client.Call(context.Background(), timeout, req, &body)
 	found = map[string]batch.Result[Record]{}
 	switch {
 	case len(ids) == 1 && clerkapi.IsNotFound(err):
