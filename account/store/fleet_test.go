@@ -217,7 +217,7 @@ func TestFollowBesideALongTransaction(t *testing.T) {
 	}
 	pages, followers := 3, make([]*follower, 2)
 	if whole {
-		pages, followers = 200, make([]*follower, 20)
+		pages, followers = 50, make([]*follower, 20)
 	}
 	for i := range followers {
 		followers[i] = &follower{store: s, target: &heard{}}
