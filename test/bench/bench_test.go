@@ -1,3 +1,7 @@
+//go:build !encore_local
+
+// The test binary starts itself as a server, which Encore's test runtime prevents.
+
 // Package bench compares this backend with the handler that Clerk's guides lead
 // to, in one run:
 //

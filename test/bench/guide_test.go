@@ -1,3 +1,7 @@
+//go:build !encore_local
+
+// The test binary starts itself as a server, which Encore's test runtime prevents.
+
 package bench
 
 import (
