@@ -114,7 +114,6 @@ func TestRequestsThatCannotBeMade(t *testing.T) {
 		set  func(*clerkauth.Options)
 		want string
 	}{
-		{"a secret key with a line break", func(o *clerkauth.Options) { o.SecretKey = "sk_test_a\nb" }, "header Authorization call GET /jwks"},
 		{"an API URL with a bad escape", func(o *clerkauth.Options) { o.APIURL = "http://127.0.0.1/%zz" }, "call GET /jwks"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,7 +121,7 @@ func TestRequestsThatCannotBeMade(t *testing.T) {
 			test.set(&options)
 			a, err := clerkauth.New(options)
 			if err != nil {
-				t.Skipf("refused when the app starts: %v", err)
+				t.Fatal(err)
 			}
 			f := newFixture(t)
 			_, err = a.Authenticate(t.Context(), f.token(t, "user_ada"))
