@@ -14,11 +14,9 @@ import (
 	"time"
 
 	"encore.dev/beta/errs"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"encore.app/auth/clerkauth"
 	"encore.app/fakeclerk"
-	"encore.app/internal/postgres/postgrestest"
 	"encore.app/webhooks/clerkevent"
 )
 
@@ -750,17 +748,7 @@ func TestMembershipsOfOnePlace(t *testing.T) {
 
 // TestPoolOfOne reconciles while the only connection of the pool serves requests.
 func TestPoolOfOne(t *testing.T) {
-	config, err := pgxpool.ParseConfig(postgrestest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.MaxConns = 1
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	s := New(pool, &testLog{t: t})
+	s := New(newPool(t, oneConnection), &testLog{t: t})
 	m := emptyClerk()
 	m.storeUser(clerkevent.UserCreated, userRecord{ID: "user_ada", CreatedAt: ptr(m.tick())})
 	m.between = func() { must[*Account](t)(s.Account(t.Context(), ada())) }

@@ -3,25 +3,12 @@ package store
 import (
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"encore.app/internal/postgres/postgrestest"
 	"encore.app/webhooks/clerkevent"
 )
 
 // TestOneConnection does everything with a pool of one connection.
 func TestOneConnection(t *testing.T) {
-	config, err := pgxpool.ParseConfig(postgrestest.Database(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.MaxConns = 1
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	s := New(pool, &testLog{t: t})
+	s := New(newPool(t, oneConnection), &testLog{t: t})
 	ctx := t.Context()
 	for _, e := range []*clerkevent.Event{userEvent("Ada", clerkevent.UserCreated, 1, nil), joined("org_1", "user_ada", 1)} {
 		if err := s.Apply(ctx, e); err != nil {

@@ -35,21 +35,30 @@ func (l *testLog) Error(message string, values ...any) {
 	}
 }
 
-// newStore returns a Store with a database of its own. The tracer may be nil.
-func newStore(t testing.TB, tracer pgx.QueryTracer) (*Store, *testLog) {
+// newPool returns the pool of a database of its own.
+func newPool(t testing.TB, change func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(postgrestest.Database(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.ConnConfig.Tracer = tracer
+	change(config)
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
+	return pool
+}
+
+// oneConnection makes a pool of a single connection.
+func oneConnection(config *pgxpool.Config) { config.MaxConns = 1 }
+
+// newStore returns a Store with a database of its own. The tracer may be nil.
+func newStore(t testing.TB, tracer pgx.QueryTracer) (*Store, *testLog) {
+	t.Helper()
 	log := &testLog{t: t}
-	s := New(pool, log)
+	s := New(newPool(t, func(config *pgxpool.Config) { config.ConnConfig.Tracer = tracer }), log)
 	if err := s.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
