@@ -37,6 +37,9 @@ func TokenTypes(tags []string) []clerkauth.TokenType {
 // CheckTokenType checks that the caller presented one of the token types. It
 // returns nil or an [*errs.Error] with the code PermissionDenied.
 func CheckTokenType(caller *clerkauth.Caller, types []clerkauth.TokenType, log Logger) error {
+	if slices.Contains(types, caller.TokenType) { // every request comes here
+		return nil
+	}
 	return Require(caller, log, clerkauth.Accepts(types...))
 }
 
