@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/clerkauth/setting"
 )
 
 const (
@@ -51,17 +53,17 @@ type Options struct {
 // of instances can serve a client.
 type Server struct {
 	options Options
+	lines   authz.Logger // for what anybody can cause
 	handler http.Handler
 }
 
 // New returns the server, or an error about the options.
 func New(o Options) (*Server, error) {
-	if o.RequireAudience && o.Resource == "" {
-		// The Host of a request is its client's to choose.
-		return nil, errors.New("examples/mcp/config.cue: RequireAudience needs Resource: write the public URL of the endpoint, such as https://api.example.com/mcp")
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("examples/mcp/config.cue: %w", err)
 	}
 	server := mcp.NewServer(&mcp.Implementation{Name: "examples/mcp", Version: "1"}, nil)
-	s := &Server{options: o}
+	s := &Server{options: o, lines: authz.LimitLog(o.Log)}
 	s.add(server)
 	s.handler = mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true,
@@ -70,6 +72,22 @@ func New(o Options) (*Server, error) {
 		DisableLocalhostProtection: true,
 	})
 	return s, nil
+}
+
+// check names the setting that cannot work, and what to write.
+func (o *Options) check() error {
+	if err := setting.Issuer(o.AuthorizationServer); err != nil {
+		return fmt.Errorf("AuthorizationServer %q %w", o.AuthorizationServer, err)
+	}
+	if o.Resource == "" && o.RequireAudience {
+		// The Host of a request is its client's to choose.
+		return errors.New("RequireAudience needs Resource: write the public URL of the endpoint, such as https://api.example.com/mcp")
+	}
+	base, ok := strings.CutSuffix(o.Resource, path)
+	if o.Resource != "" && (!ok || !strings.HasPrefix(base, "http") || strings.Contains(base, "*") || setting.Origin(base) != nil) {
+		return fmt.Errorf("Resource %q is not the public URL of the endpoint, such as https://api.example.com/mcp", o.Resource)
+	}
+	return nil
 }
 
 // Endpoint says whom the endpoint takes: OAuth clients, for a user.
@@ -119,7 +137,7 @@ func calledTool(body []byte) string {
 // without the endpoint's path, of the whole server (RFC 9728, section 3).
 func (s *Server) ServeMetadata(w http.ResponseWriter, r *http.Request) {
 	if s.options.AuthorizationServer == "" {
-		s.options.Log.Error("MCP clients cannot sign in", "hint", "set AuthorizationServer in examples/mcp/config.cue, or Issuer in auth/config.cue, to the Frontend API URL of your Clerk instance")
+		s.lines.Error("MCP clients cannot sign in", "hint", "set AuthorizationServer in examples/mcp/config.cue, or Issuer in auth/config.cue, to the Frontend API URL of your Clerk instance")
 		authz.WriteError(w, &errs.Error{Code: errs.Internal, Message: "internal error"})
 		return
 	}
