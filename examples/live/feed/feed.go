@@ -26,8 +26,8 @@ const (
 	// is disconnected, so that it costs no other reader time or memory.
 	queued       = 16
 	writeTimeout = 10 * time.Second
-	pingEvery    = 30 * time.Second
-	maxMessage   = 20 << 10 // bytes; a session token is one
+	pingEvery    = 20 * time.Second // balancers end an answer that is silent for 30 s
+	maxMessage   = 20 << 10         // bytes; a session token is one
 )
 
 // Why a connection ends, beside the reasons of [clerkauth.Watch].
