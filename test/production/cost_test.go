@@ -118,6 +118,11 @@ func (e *environment) buildFloor() (*image, error) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(folder, entry.Name())))
 		}
 	}
+	tests, err2 := filepath.Glob(filepath.Join(folder, "deploy", "*_test.go")) // they import what is gone
+	err = errors.Join(err, err2)
+	for _, name := range tests {
+		err = errors.Join(err, os.Remove(name))
+	}
 	for _, name := range []string{"auth", "user"} {
 		content, err2 := apps.ReadFile("apps/" + name + ".go.txt")
 		err = errors.Join(err, err2, os.MkdirAll(filepath.Join(folder, name), 0o755),
