@@ -156,9 +156,9 @@ func TestCrowdIsServed(t *testing.T) {
 	}
 }
 
-// TestOneUsersTroubleIsTheirOwn: a user whose record Clerk cannot serve keeps
+// TestCrowdBesideOneUsersTrouble: a user whose record Clerk cannot serve keeps
 // asking, 100 times a second for 8 seconds, while 160 others sign in.
-func TestOneUsersTroubleIsTheirOwn(t *testing.T) {
+func TestCrowdBesideOneUsersTrouble(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fault fakeclerk.Fault
@@ -239,8 +239,8 @@ func (c *crowd) arriveQuietly(tokens []string) int {
 	return int(refused.Load())
 }
 
-// TestOddRecordsInABatch: a crowd with some odd users in it arrives at once.
-func TestOddRecordsInABatch(t *testing.T) {
+// TestCrowdWithOddRecords: a crowd with some odd users in it arrives at once.
+func TestCrowdWithOddRecords(t *testing.T) {
 	t.Parallel()
 	for _, odd := range []int{1, 3} {
 		t.Run(fmt.Sprint(odd), func(t *testing.T) {
@@ -275,9 +275,9 @@ func TestOddRecordsInABatch(t *testing.T) {
 	}
 }
 
-// TestRefreshesLeaveRoomForSignIns: everybody's record is stale at once, and
+// TestCrowdBesideRefreshes: everybody's record is stale at once, and
 // new users arrive among them.
-func TestRefreshesLeaveRoomForSignIns(t *testing.T) {
+func TestCrowdBesideRefreshes(t *testing.T) {
 	t.Parallel()
 	offset := new(atomic.Int64)
 	c := newCrowd(t, func(o *clerkauth.Options) {
@@ -331,9 +331,9 @@ func TestCrowdWhileClerkHangs(t *testing.T) {
 	eventually(t, "everybody is served", func() bool { return c.arriveQuietly(tokens) == 0 })
 }
 
-// TestRecordThatMakesClerkHang is soon alone, and costs the others nothing from
+// TestCrowdBesideARecordThatHangs is soon alone, and costs the others nothing from
 // then on.
-func TestRecordThatMakesClerkHang(t *testing.T) {
+func TestCrowdBesideARecordThatHangs(t *testing.T) {
 	if !whole {
 		t.Skip("TESTS=whole waits until three calls in a row have hung for as long as they may")
 	}
@@ -360,9 +360,9 @@ func TestRecordThatMakesClerkHang(t *testing.T) {
 	}
 }
 
-// TestOtherCallsCostNoSignIn: somebody asks for 1,500 pages of an
+// TestCrowdBesideOtherCalls: somebody asks for 1,500 pages of an
 // organization's members in no time.
-func TestOtherCallsCostNoSignIn(t *testing.T) {
+func TestCrowdBesideOtherCalls(t *testing.T) {
 	t.Parallel()
 	c := newCrowd(t)
 	strangers := c.tokens(t, 200)
