@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 
@@ -29,7 +30,8 @@ import (
 func app(t *testing.T) *httptest.Server {
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		for name := range r.Header {
-			if strings.HasPrefix(name, "X-Encore-") || name == "Upgrade" {
+			socket := r.URL.Path == "/live/socket" && len(r.Header["Upgrade"]) == 1 && r.Header.Get("Upgrade") == "websocket"
+			if strings.HasPrefix(name, "X-Encore-") || name == "Http2-Settings" || name == "Upgrade" && !socket {
 				t.Errorf("%s %s arrives with the header %s", r.Method, r.URL, name)
 			}
 		}
@@ -38,6 +40,14 @@ func app(t *testing.T) *httptest.Server {
 		}
 		switch r.URL.Path {
 		case "/__encore/healthz":
+		case "/live/socket":
+			if r.Header.Get("Sec-WebSocket-Protocol") == "" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			if socket, err := websocket.Accept(w, r, nil); err == nil {
+				_ = socket.CloseNow()
+			}
 		case "/user/profile":
 			w.WriteHeader(http.StatusUnauthorized)
 		case "/webhooks/clerk":

@@ -30,8 +30,9 @@ func initService() (*Service, error) {
 	return &Service{feed: feed.New(authenticator, auth.Log{})}, nil
 }
 
-// Shutdown is run by Encore when the app stops. It would wait for the connections.
-func (s *Service) Shutdown(context.Context) { s.feed.Close() }
+// Shutdown is run by Encore when the app stops. Encore waits for streams, which are
+// requests, and does not know of WebSockets.
+func (s *Service) Shutdown(force context.Context) { s.feed.Close(force) }
 
 // Socket is the WebSocket. A page sends its session token as a subprotocol:
 // see [feed.Feed.ServeWebSocket].

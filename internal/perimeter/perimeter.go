@@ -35,11 +35,16 @@ var (
 	large   = []int{413}
 	tooLong = []int{400, 413}
 	reached = []int{401}
+	socket  = []int{101}
+	closed  = []int{400, 401} // of the balancer or the app
 )
 
 const chunked = "Transfer-Encoding: chunked\r\n\r\n"
 
-const get = "GET /user/profile HTTP/1.1\r\nHost: %s\r\n"
+const (
+	get  = "GET /user/profile HTTP/1.1\r\nHost: %s\r\n"
+	live = "GET /live/socket HTTP/1.1\r\nHost: %s\r\n"
+)
 
 func attempts(host, token string) []attempt {
 	list := []attempt{
@@ -48,6 +53,17 @@ func attempts(host, token string) []attempt {
 			head: get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
 		{name: "an upgrade in capitals and parts makes no tunnel", want: reached,
 			head: get + "connection: keep-alive\r\nconnection: UPGRADE\r\nupgrade: websocket\r\nupgrade: H2C\r\n\r\n"},
+		{name: "an upgrade to HTTP/2 on the path of a WebSocket makes no tunnel", want: closed,
+			head: live + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+		{name: "an upgrade to both on the path of a WebSocket makes no tunnel", want: closed,
+			head: live + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: websocket, h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+		{name: "an upgrade to both in two headers on the path of a WebSocket makes no tunnel", want: closed,
+			head: live + "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+		{name: "a WebSocket elsewhere does not upgrade", want: reached,
+			head: get + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"},
+		{name: "a WebSocket passes", want: socket,
+			head: live + "Connection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+				"Sec-WebSocket-Protocol: live, bearer." + token + "\r\n\r\n"},
 		{name: "headers of Encore's services do not arrive", want: reached,
 			head: get + "X-Encore-Meta-Caller: api:webhooks.Clerk\r\nx-encore-meta-callee: user.GetProfile\r\nX-ENCORE-META-Svc-Auth-Method: noop\r\nX-Encore-Auth: x\r\n\r\n"},
 	}
@@ -77,7 +93,7 @@ func attempts(host, token string) []attempt {
 
 // Try sends everything to the balancer at the address, as one who names the host
 // and is signed in with the token. Behind it is the app, or a server that answers
-// 401 to GET /user/profile, reads what is sent to PUT /account/settings, and answers
+// 401 to GET /user/profile, takes a WebSocket with the token at /live/socket, reads what is sent to PUT /account/settings, and answers
 // 400 to POST /webhooks/clerk.
 func Try(address, host, token string) (results []Result) {
 	for _, a := range attempts(host, token) {

@@ -13,7 +13,7 @@ import (
 // client ends. It ends with the token: a page goes on by another request, with a
 // fresh one. The last event is named end.
 func (f *Feed) ServeEvents(w http.ResponseWriter, r *http.Request, caller *clerkauth.Caller) {
-	c := f.open(w, r, caller)
+	c := f.open(r.Context(), w, r, caller)
 	if c == nil {
 		return
 	}

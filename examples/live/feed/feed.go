@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,7 +21,11 @@ import (
 // have room.
 const (
 	perUser    = 10
-	perProcess = 20_000
+	perProcess = 20_000 // less where GOMEMLIMIT is small
+
+	// connectionBytes is the memory that one connection takes: a stream 45 KB, a
+	// WebSocket about half of it.
+	connectionBytes = 48 << 10
 
 	// queued is how many messages wait for a reader. One that falls further behind
 	// is disconnected, so that it costs no other reader time or memory.
@@ -43,15 +48,28 @@ type Feed struct {
 	log                 authz.Logger
 	perUser, perProcess int
 
-	mu     sync.Mutex
-	users  map[string]map[*connection]bool
-	total  int
-	closed bool
+	// goroutines starts what outlives a request. Encore ties a goroutine to the request
+	// that starts it, and keeps the request, with its headers, until the goroutine ends.
+	goroutines chan func()
+
+	serving sync.WaitGroup
+	mu      sync.Mutex
+	users   map[string]map[*connection]bool
+	total   int
+	closed  bool
 }
 
-// New returns a Feed without connections.
+// New returns a Feed without connections, which take at most half of GOMEMLIMIT.
 func New(a *clerkauth.Authenticator, log authz.Logger) *Feed {
-	return &Feed{authenticator: a, log: log, perUser: perUser, perProcess: perProcess, users: map[string]map[*connection]bool{}}
+	fit := min(perProcess, debug.SetMemoryLimit(-1)/2/connectionBytes)
+	f := &Feed{authenticator: a, log: log, perUser: perUser, perProcess: int(fit),
+		goroutines: make(chan func()), users: map[string]map[*connection]bool{}}
+	go func() {
+		for run := range f.goroutines {
+			go run()
+		}
+	}()
+	return f
 }
 
 // connection is one of a user's. Its context ends with the caller or the client.
@@ -64,8 +82,9 @@ type connection struct {
 	queue  chan []byte
 }
 
-// open adds a connection. It answers a request that it refuses, and returns nil.
-func (f *Feed) open(w http.ResponseWriter, r *http.Request, caller *clerkauth.Caller) *connection {
+// open adds a connection, which ends with ctx at the latest. It answers a request
+// that it refuses, and returns nil.
+func (f *Feed) open(ctx context.Context, w http.ResponseWriter, r *http.Request, caller *clerkauth.Caller) *connection {
 	if !f.authenticator.AllowsOrigin(r.Header.Get("Origin")) {
 		authz.WriteError(w, &errs.Error{Code: errs.PermissionDenied, Message: "pages of this origin may not connect"})
 		return nil
@@ -77,13 +96,14 @@ func (f *Feed) open(w http.ResponseWriter, r *http.Request, caller *clerkauth.Ca
 		return nil
 	}
 	c := &connection{feed: f, userID: caller.UserID, queue: make(chan []byte, queued)}
-	c.watch = f.authenticator.Watch(r.Context(), caller)
+	c.watch = f.authenticator.Watch(ctx, caller)
 	c.ctx, c.end = context.WithCancelCause(c.watch.Context())
 	if f.users[c.userID] == nil {
 		f.users[c.userID] = map[*connection]bool{}
 	}
 	f.users[c.userID][c] = true
 	f.total++
+	f.serving.Add(1)
 	return c
 }
 
@@ -97,6 +117,7 @@ func (c *connection) close() {
 		delete(c.feed.users, c.userID)
 	}
 	c.feed.total--
+	c.feed.serving.Done()
 }
 
 // publish sends a message to the connections of a user.
@@ -112,15 +133,25 @@ func (f *Feed) publish(userID string, message []byte) {
 	}
 }
 
-// Close ends all connections. Later ones are refused.
-func (f *Feed) Close() {
+// Close ends all connections, and returns once they have learned it or ctx ends.
+// Later ones are refused.
+func (f *Feed) Close(ctx context.Context) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.closed = true
 	for _, connections := range f.users {
 		for c := range connections {
 			c.end(errShutdown)
 		}
+	}
+	f.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		f.serving.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
 	}
 }
 

@@ -20,7 +20,10 @@ const subprotocol = "live"
 // fresh token may connect again.
 const statusSignedOut websocket.StatusCode = 4401
 
-// ServeWebSocket serves a caller's WebSocket until the caller or the client ends.
+// ServeWebSocket opens a caller's WebSocket, which is served until the caller or the
+// client ends. It returns at once: a request that is under way keeps some 20 KB,
+// its headers and the stack of the handlers that called this one.
+//
 // Messages are JSON. A page sends
 //
 //	{"type": "token", "token": "…"}   a fresh session token, before the last expires
@@ -29,24 +32,27 @@ const statusSignedOut websocket.StatusCode = 4401
 // and receives "ready", "renewed", "message", and "unavailable" if its token could
 // not be looked at: it sends one again.
 func (f *Feed) ServeWebSocket(w http.ResponseWriter, r *http.Request, caller *clerkauth.Caller) {
-	c := f.open(w, r, caller)
+	c := f.open(context.Background(), w, r, caller)
 	if c == nil {
 		return
 	}
-	defer c.close()
 	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},
 		InsecureSkipVerify: true, // open has compared the origin with the authorized parties
 	})
-	if err != nil {
-		return // it is answered
+	if err != nil { // it is answered
+		c.close()
+		return
 	}
-	defer socket.CloseNow()
 	socket.SetReadLimit(maxMessage)
 	c.send(c.ready("ready"))
-	go c.read(socket) // ends with the socket
-	c.end(c.write(socket))
-	_ = socket.Close(closing(context.Cause(c.ctx)))
+	f.goroutines <- func() { c.read(socket) } // ends with the socket
+	f.goroutines <- func() {
+		defer c.close()
+		defer socket.CloseNow()
+		c.end(c.write(socket))
+		_ = socket.Close(closing(context.Cause(c.ctx)))
+	}
 }
 
 // closing is the status and the reason that a client learns.
