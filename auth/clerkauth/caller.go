@@ -1,8 +1,13 @@
 package clerkauth
 
 import (
+	"math/big"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // TokenType is a kind of token, by the name that Clerk's SDKs give it.
@@ -88,4 +93,230 @@ func (c *Caller) copyTo(own *Caller) {
 		actor := *c.Actor
 		own.Actor = &actor
 	}
+}
+
+// Organization is the organization that is active in the caller's session.
+type Organization struct {
+	// ID is Clerk's id, org_…, or "" when no organization is active.
+	ID string
+	// Slug is the organization's name in URLs, "" where an instance has none.
+	Slug string
+	// Role is the caller's role in the organization, such as org:admin.
+	Role string
+	// Permissions are the caller's custom permissions in the organization, such
+	// as org:teams:manage. Clerk puts no system permission (org:sys_…) into a
+	// session token: ask for a role in its place.
+	Permissions []string
+}
+
+// Actor is who acts in the caller's place: somebody who impersonates the user
+// from Clerk's dashboard, or an agent (RFC 8693, section 4.1).
+type Actor struct {
+	// Subject is the actor's id. It is "" where the act claim names none that
+	// could be read; the caller is impersonated even then.
+	Subject string
+	// Type is "agent" for an agent, and "" otherwise.
+	Type string
+}
+
+// FactorVerificationAge is how long ago, at the time the token was made, the
+// session's user last proved each factor: in minutes, -1 for never.
+type FactorVerificationAge struct {
+	// Known is false for a token without the ages (fva). Then the ages mean
+	// nothing, and no reverification counts as done.
+	Known                     bool
+	FirstFactor, SecondFactor int
+}
+
+// authorizationClaims are the claims that say what a caller may do. They hardly
+// ever keep a caller from signing in: what cannot be read counts as not there,
+// and grants nothing.
+type authorizationClaims struct {
+	Version               lenient[int]               `json:"v"`
+	Organization          lenient[organizationClaim] `json:"o"`
+	Features              scopedList                 `json:"fea"`
+	Plans                 scopedList                 `json:"pla"`
+	Actor                 lenient[actorClaim]        `json:"act"`
+	FactorVerificationAge lenient[[]*int]            `json:"fva"` // null must not read as 0, "just now"
+
+	// Version 1 of Clerk's session tokens, which has no claim v.
+	OrganizationID          lenient[string]   `json:"org_id"`
+	OrganizationSlug        lenient[string]   `json:"org_slug"`
+	OrganizationRole        lenient[string]   `json:"org_role"`
+	OrganizationPermissions lenient[[]string] `json:"org_permissions"`
+}
+
+type organizationClaim struct {
+	ID          string `json:"id"`
+	Slug        string `json:"slg"`
+	Role        string `json:"rol"` // without org:
+	Permissions string `json:"per"` // names without org: and feature
+	Map         string `json:"fpm"` // a bit mask over Permissions for each of the organization's features
+}
+
+type actorClaim struct {
+	Subject string `json:"sub"`
+	Type    string `json:"type"`
+}
+
+// lenient is a claim that may be absent or null, which leaves it unset, or of
+// the wrong type.
+type lenient[T any] struct {
+	set, malformed bool
+	value          T
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *lenient[T]) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	l.set = true
+	var value T
+	if json.Unmarshal(data, &value) != nil {
+		l.malformed = true
+		return nil
+	}
+	l.value = value
+	return nil
+}
+
+// authorize copies the authorization claims into caller.
+func (c *authorizationClaims) authorize(caller *Caller) {
+	caller.Features = c.Features.elements
+	caller.Plans = c.Plans.elements
+	caller.Organization = c.organization()
+	if c.Actor.set {
+		caller.Actor = &Actor{Subject: c.Actor.value.Subject, Type: c.Actor.value.Type}
+	}
+	age := c.FactorVerificationAge.value
+	if len(age) == 2 && age[0] != nil && age[1] != nil && *age[0] >= -1 && *age[1] >= -1 {
+		caller.FactorVerificationAge = FactorVerificationAge{Known: true, FirstFactor: *age[0], SecondFactor: *age[1]}
+	}
+}
+
+// organization is all or nothing: one malformed claim, and none is active.
+func (c *authorizationClaims) organization() Organization {
+	switch {
+	case c.Version.malformed:
+	case c.Version.value == 2:
+		o := c.Organization.value
+		if c.Organization.malformed || c.Features.malformed || o.ID == "" {
+			break
+		}
+		active := Organization{ID: o.ID, Slug: o.Slug, Permissions: o.permissions(c.Features.elements)}
+		if o.Role != "" {
+			active.Role = "org:" + o.Role
+		}
+		return active
+	case !c.Version.set || c.Version.value == 1:
+		if c.OrganizationID.malformed || c.OrganizationSlug.malformed || c.OrganizationRole.malformed ||
+			c.OrganizationPermissions.malformed || c.OrganizationID.value == "" {
+			break
+		}
+		return Organization{
+			ID:          c.OrganizationID.value,
+			Slug:        c.OrganizationSlug.value,
+			Role:        c.OrganizationRole.value,
+			Permissions: c.OrganizationPermissions.value,
+		}
+	}
+	return Organization{}
+}
+
+// permissions reads fpm: its n-th number belongs to the n-th feature of the
+// organization, and its lowest bit to the first name of per.
+func (o *organizationClaim) permissions(features []string) []string {
+	if o.Permissions == "" || o.Map == "" {
+		return nil
+	}
+	names := strings.Split(o.Permissions, ",")
+	masks := strings.Split(o.Map, ",")
+	var permissions []string
+	n := 0
+	for _, scoped := range features {
+		scope, feature, _ := strings.Cut(scoped, ":")
+		if !isOrganizationScope(scope) {
+			continue
+		}
+		if n == len(masks) {
+			break
+		}
+		mask, ok := parseMask(trim(masks[n]))
+		n++
+		if !ok || feature == "" {
+			continue
+		}
+		for bit, name := range names {
+			if name = trim(name); mask.Bit(bit) == 1 && name != "" {
+				permissions = append(permissions, "org:"+feature+":"+name)
+			}
+		}
+	}
+	return permissions
+}
+
+// parseMask reads a decimal number of any length: an organization may have more
+// than 64 permissions.
+func parseMask(decimal string) (*big.Int, bool) {
+	for i := range len(decimal) {
+		if decimal[i] < '0' || decimal[i] > '9' {
+			return nil, false // SetString would take a sign and underscores
+		}
+	}
+	if mask, err := strconv.ParseUint(decimal, 10, 64); err == nil {
+		return new(big.Int).SetUint64(mask), true
+	}
+	return new(big.Int).SetString(decimal, 10)
+}
+
+// scopedList is a list such as "o:dashboard,u:export". A list with an element
+// that has no scope is malformed, and then has no elements.
+type scopedList struct {
+	malformed bool
+	elements  []string
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *scopedList) UnmarshalJSON(data []byte) error {
+	var text lenient[string]
+	if err := text.UnmarshalJSON(data); err != nil {
+		return err
+	}
+	*l = scopedList{malformed: text.malformed}
+	if text.value == "" {
+		return nil
+	}
+	elements := strings.Split(text.value, ",")
+	for i, element := range elements {
+		elements[i] = trim(element)
+		if !strings.Contains(elements[i], ":") {
+			l.malformed = true
+			return nil
+		}
+	}
+	l.elements = elements
+	return nil
+}
+
+// The scopes of features and plans in a token: the organization's (o), the
+// user's own (u), or both.
+func isOrganizationScope(scope string) bool { return scope == "o" || scope == "ou" || scope == "uo" }
+func isUserScope(scope string) bool         { return scope == "u" || scope == "ou" || scope == "uo" }
+
+func trim(s string) string { return strings.Trim(s, " \t\n\v\f\r") }
+
+// authorizationSize estimates the bytes that authorize keeps alive.
+func (c *Caller) authorizationSize() int {
+	const header = 16 // of a string
+	size := len(c.Organization.ID) + len(c.Organization.Slug) + len(c.Organization.Role) + len(c.ClientID)
+	for _, list := range [][]string{c.Organization.Permissions, c.Features, c.Plans, c.Scopes, c.Audience} {
+		for _, element := range list {
+			size += header + len(element)
+		}
+	}
+	if c.Actor != nil {
+		size += 2*header + len(c.Actor.Subject) + len(c.Actor.Type)
+	}
+	return size
 }
