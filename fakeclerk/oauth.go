@@ -140,15 +140,8 @@ func (s *Server) authorize(r *http.Request) (any, error) {
 		return faulty.Answer{Status: http.StatusFound, Location: redirect.String()}, nil
 	}
 	scopes := orList(strings.Fields(q.Get("scope")), []string{"profile", "email"})
-	switch {
-	case q.Get("response_type") != "code":
-		return back("error", "unsupported_response_type")
-	case slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(client.scopes, scope) }):
-		return back("error", "invalid_scope")
-	case q.Get("code_challenge") == "" && client.secret == "", q.Has("code_challenge") && q.Get("code_challenge_method") != "S256":
-		return back("error", "invalid_request")
-	case q.Has("deny"):
-		return back("error", "access_denied")
+	if code := authorizationError(q, client, scopes); code != "" {
+		return back("error", code)
 	}
 	// A page of another site may send the browser here, and may not consent for it.
 	if !q.Has("user_id") && !q.Has("email") || crossSite(r) {
@@ -175,6 +168,22 @@ func (s *Server) authorize(r *http.Request) (any, error) {
 	code := newID("code")
 	s.oauthGrants[code] = grant
 	return back("code", code)
+}
+
+// authorizationError is the error code for a request that is refused whoever the
+// user is (RFC 6749, section 4.1.2.1), or "".
+func authorizationError(q url.Values, client *oauthClient, scopes []string) string {
+	switch {
+	case q.Get("response_type") != "code":
+		return "unsupported_response_type"
+	case slices.ContainsFunc(scopes, func(scope string) bool { return !slices.Contains(client.scopes, scope) }):
+		return "invalid_scope"
+	case q.Get("code_challenge") == "" && client.secret == "", q.Has("code_challenge") && q.Get("code_challenge_method") != "S256":
+		return "invalid_request"
+	case q.Has("deny"):
+		return "access_denied"
+	}
+	return ""
 }
 
 // exchange answers POST /oauth/token (RFC 6749, sections 4.1.3 and 6).

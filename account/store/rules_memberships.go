@@ -39,26 +39,10 @@ func storeLocked(ctx context.Context, tx pgx.Tx, records []membershipRecord, fro
 		return result, err
 	}
 	members := memberCounts{}
+	if result.deleted, err = endEarlier(ctx, tx, encoded, members); err != nil {
+		return result, err
+	}
 	rows, err := tx.Query(ctx, `
-		WITH new AS (`+membershipRows+`)
-		UPDATE memberships AS old SET role = '', identifier = '', deleted_at = new.created_at, stored_at = clock_timestamp()
-		FROM new
-		WHERE old.organization_id = new.organization_id AND old.user_id = new.user_id
-			AND old.created_at < new.created_at AND old.deleted_at IS NULL
-		RETURNING old.id, old.organization_id`, encoded)
-	if err != nil {
-		return result, err
-	}
-	var id, organizationID string
-	_, err = pgx.ForEachRow(rows, []any{&id, &organizationID}, func() error {
-		result.deleted = append(result.deleted, id)
-		members[organizationID]--
-		return nil
-	})
-	if err != nil {
-		return result, err
-	}
-	rows, err = tx.Query(ctx, `
 		WITH new AS (`+membershipRows+`)
 		INSERT INTO memberships AS old (id, organization_id, user_id, role, identifier, created_at, updated_at, said_at)
 		SELECT id, organization_id, user_id, role, identifier, created_at, updated_at, $2 FROM new
@@ -81,6 +65,7 @@ func storeLocked(ctx context.Context, tx pgx.Tx, records []membershipRecord, fro
 	if err != nil {
 		return result, err
 	}
+	var id, organizationID string
 	var added bool
 	_, err = pgx.ForEachRow(rows, []any{&id, &organizationID, &added}, func() error {
 		if added {
@@ -95,6 +80,28 @@ func storeLocked(ctx context.Context, tx pgx.Tx, records []membershipRecord, fro
 		return result, err
 	}
 	return result, members.save(ctx, tx)
+}
+
+// endEarlier ends the memberships that began before the record of the same member,
+// and returns their ids.
+func endEarlier(ctx context.Context, tx pgx.Tx, encoded []byte, members memberCounts) (ended []string, err error) {
+	rows, err := tx.Query(ctx, `
+		WITH new AS (`+membershipRows+`)
+		UPDATE memberships AS old SET role = '', identifier = '', deleted_at = new.created_at, stored_at = clock_timestamp()
+		FROM new
+		WHERE old.organization_id = new.organization_id AND old.user_id = new.user_id
+			AND old.created_at < new.created_at AND old.deleted_at IS NULL
+		RETURNING old.id, old.organization_id`, encoded)
+	if err != nil {
+		return nil, err
+	}
+	var id, organizationID string
+	_, err = pgx.ForEachRow(rows, []any{&id, &organizationID}, func() error {
+		ended = append(ended, id)
+		members[organizationID]--
+		return nil
+	})
+	return ended, err
 }
 
 // deleteMemberships turns memberships into tombstones.

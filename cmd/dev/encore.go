@@ -32,27 +32,9 @@ func startEncore(ctx context.Context, s settings, program string, added []additi
 	_ = probe.Close()
 
 	fmt.Fprintln(out, "encore run compiles the app: the first time this takes a minute or two")
-	arguments := []string{"run", "--browser=never", "--listen=" + host, "--port=" + port}
-	for _, a := range added {
-		arguments = append(arguments, a.arguments...)
-	}
-	command := exec.CommandContext(ctx, program, arguments...)
+	command := encoreRun(ctx, s, program, host, port, added)
 	command.Dir = root
 	command.Stdout, command.Stderr = out, out
-	command.Env = append(os.Environ(),
-		"CLERK_SECRET_KEY="+s.secretKey,
-		"CLERK_AUTHORIZED_PARTIES="+strings.Join(s.parties, ","),
-		"CLERK_ISSUER="+s.issuer,
-		"CLERK_WEBHOOK_SIGNING_SECRET="+s.webhookSecret,
-	)
-	if s.instance != "" {
-		command.Env = append(command.Env, "CLERK_PROXY_URL="+s.frontendAPI())
-	}
-	if s.apiURL != "" {
-		command.Env = append(command.Env, "CLERK_API_URL="+s.apiURL)
-	}
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = stopTimeout
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
@@ -77,6 +59,30 @@ func startEncore(ctx context.Context, s settings, program string, added []additi
 	}
 	b.ready = func(ctx context.Context) error { return b.awaitAnswer(ctx, "http://"+s.api+"/user/profile") }
 	return b, nil
+}
+
+// encoreRun is the command, which gets the settings as variables.
+func encoreRun(ctx context.Context, s settings, program, host, port string, added []addition) *exec.Cmd {
+	arguments := []string{"run", "--browser=never", "--listen=" + host, "--port=" + port}
+	for _, a := range added {
+		arguments = append(arguments, a.arguments...)
+	}
+	command := exec.CommandContext(ctx, program, arguments...)
+	command.Env = append(os.Environ(),
+		"CLERK_SECRET_KEY="+s.secretKey,
+		"CLERK_AUTHORIZED_PARTIES="+strings.Join(s.parties, ","),
+		"CLERK_ISSUER="+s.issuer,
+		"CLERK_WEBHOOK_SIGNING_SECRET="+s.webhookSecret,
+	)
+	if s.instance != "" {
+		command.Env = append(command.Env, "CLERK_PROXY_URL="+s.frontendAPI())
+	}
+	if s.apiURL != "" {
+		command.Env = append(command.Env, "CLERK_API_URL="+s.apiURL)
+	}
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = stopTimeout
+	return command
 }
 
 // awaitAnswer waits until the backend answers. While it starts, Encore answers

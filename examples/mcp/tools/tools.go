@@ -85,7 +85,7 @@ func (o *Options) check() error {
 	}
 	base, ok := strings.CutSuffix(o.Resource, path)
 	if o.Resource != "" && (!ok || !strings.HasPrefix(base, "http") || strings.Contains(base, "*") || setting.Origin(base) != nil) {
-		return fmt.Errorf("Resource %q is not the public URL of the endpoint, such as https://api.example.com/mcp", o.Resource)
+		return fmt.Errorf("the setting Resource %q is not the public URL of the endpoint, such as https://api.example.com/mcp", o.Resource)
 	}
 	return nil
 }

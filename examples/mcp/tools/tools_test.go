@@ -15,7 +15,7 @@ func TestWrongSettings(t *testing.T) {
 		" https://api.example.com/mcp", `"https://api.example.com/mcp"`, "api.example.com/mcp", "https://API.example.com/mcp",
 		"https://*.example.com/mcp", "ftp://api.example.com/mcp", "app://api.example.com/mcp", "https://api.example.com/v1/mcp", "/mcp", "TODO",
 	} {
-		if _, err := New(Options{Resource: value}); err == nil || !strings.Contains(err.Error(), "examples/mcp/config.cue: Resource") {
+		if _, err := New(Options{Resource: value}); err == nil || !strings.Contains(err.Error(), "examples/mcp/config.cue: the setting Resource") {
 			t.Errorf("Resource %q: %v", value, err)
 		}
 	}
