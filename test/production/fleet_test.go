@@ -40,12 +40,12 @@ func (e *environment) scale(t testing.TB) (env []string, note string) {
 		return nil, "the durations of auth/config.cue"
 	}
 	factor := float64(5*time.Minute) / float64(*outage)
-	config, change := e.app.authConfig(t), make(map[string]any)
+	config, change := e.app.config(t, "auth"), make(map[string]any)
 	for _, name := range []string{"UserMaxAge", "UserStaleIfError", "KeysMaxAge", "KeysStaleIfError"} {
 		value := must[time.Duration](t)(time.ParseDuration(fmt.Sprint(config[name])))
 		change[name] = time.Duration(float64(value) / factor).Round(time.Millisecond).String()
 	}
-	return []string{e.app.withAuthConfig(t, change)}, fmt.Sprintf("standing for 5m: the durations of auth/config.cue are divided by %.0f", factor)
+	return []string{e.app.withConfig(t, "auth", change)}, fmt.Sprintf("standing for 5m: the durations of auth/config.cue are divided by %.0f", factor)
 }
 
 func (f *fleet) rollingRestart(t *testing.T) {

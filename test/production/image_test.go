@@ -107,24 +107,26 @@ func (e *environment) unpack(tag string, layer v1.Hash, into string) error {
 	return command.Run()
 }
 
-// withAuthConfig is the variable of another config of auth, as a change to
-// auth/config.cue and a new build would set it.
-func (im *image) withAuthConfig(t testing.TB, change map[string]any) string {
+// withConfig is the variable of another config of a service, as a change to its
+// config.cue and a new build would set it.
+func (im *image) withConfig(t testing.TB, service string, change map[string]any) string {
 	t.Helper()
-	config := im.authConfig(t)
+	config := im.config(t, service)
 	maps.Copy(config, change)
-	return "ENCORE_CFG_AUTH=" + base64.RawURLEncoding.EncodeToString(must[[]byte](t)(json.Marshal(config)))
+	return configVariable(service) + "=" + base64.RawURLEncoding.EncodeToString(must[[]byte](t)(json.Marshal(config)))
 }
 
-// authConfig is what auth/config.cue became for this image.
-func (im *image) authConfig(t testing.TB) (config map[string]any) {
+// config is what a service's config.cue became for this image.
+func (im *image) config(t testing.TB, service string) (config map[string]any) {
 	t.Helper()
-	decoded := must[[]byte](t)(base64.RawURLEncoding.DecodeString(im.variable("ENCORE_CFG_AUTH")))
+	decoded := must[[]byte](t)(base64.RawURLEncoding.DecodeString(im.variable(configVariable(service))))
 	if err := json.Unmarshal(decoded, &config); err != nil {
 		t.Fatal(err)
 	}
 	return config
 }
+
+func configVariable(service string) string { return "ENCORE_CFG_" + strings.ToUpper(service) }
 
 // variable is the last value of a variable.
 func (im *image) variable(name string) (value string) {

@@ -98,7 +98,7 @@ func (im *image) refused(t *testing.T, r refusal) {
 	t.Helper()
 	env := r.env
 	if r.config != nil {
-		env = append(env, im.withAuthConfig(t, r.config))
+		env = append(env, im.withConfig(t, "auth", r.config))
 	}
 	if r.infra != nil {
 		name := filepath.Join(t.TempDir(), "infra.json")

@@ -20,7 +20,7 @@ import (
 func TestServicesInTwoProcesses(t *testing.T) {
 	e := setup(t)
 	im := must[*image](t)(e.buildWithServices("desk", "vault"))
-	carry := im.withAuthConfig(t, map[string]any{"CarryClaims": []string{"metadata"}})
+	carry := im.withConfig(t, "auth", map[string]any{"CarryClaims": []string{"metadata"}})
 	vault := im.start(t, carry, im.infra(t, func(infra map[string]any) {
 		infra["hosted_services"], infra["hosted_gateways"] = []string{"vault"}, []string{}
 		// Encore wants to know where the auth handler is. An instance without a gateway
