@@ -1,4 +1,4 @@
-// Package account keeps what the application knows of its users: a copy of
+// Package account keeps the application's data about its users: a copy of
 // Clerk's users, organizations and memberships that is right whatever happens
 // to the webhooks, and the users' own settings. The rules are in the package
 // store.
@@ -36,7 +36,7 @@ type Config struct {
 var cfg = config.Load[*Config]()
 
 // users is the database. While it is down the endpoints of this service answer
-// Unavailable, and every other service goes on.
+// Unavailable, and every other service continues to work.
 var users = sync.OnceValue(func() *store.Store {
 	s := store.New(sqldb.Driver[*pgxpool.Pool](db), auth.Log{})
 	s.EraseAfter, _ = duration("EraseAfter", cfg.EraseAfter()) // initService has checked it
@@ -85,7 +85,7 @@ func duration(name, value string) (time.Duration, error) {
 // Shutdown is run by Encore when the app stops.
 func (s *Service) Shutdown(context.Context) { s.stop() }
 
-// GetAccount returns the user as this application knows them.
+// GetAccount returns the user as stored by this application.
 //
 //encore:api auth method=GET path=/account
 func GetAccount(ctx context.Context) (*store.Account, error) {

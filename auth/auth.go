@@ -1,6 +1,6 @@
 // Package auth decides who is calling: it holds the auth handler that Encore
 // runs before every endpoint marked auth. Other services call [Caller] or
-// [Require] to learn who calls and what they may do.
+// [Require] for the caller's identity and rights.
 package auth
 
 import (
@@ -37,7 +37,7 @@ func initService() (*Service, error) {
 	return &Service{authenticator: a}, nil
 }
 
-// authenticator is the one of this process. Services that ask Clerk share its
+// authenticator is the one of this process. Services that call Clerk share its
 // connection, and with it one budget under Clerk's rate limit.
 var authenticator = sync.OnceValues(func() (*clerkauth.Authenticator, error) {
 	return settings(encore.Meta().Environment).Authenticator(observer{}, Log{})
@@ -64,8 +64,8 @@ type Params struct {
 // MarshalJSON keeps the token out of traces. Under encore run, sensitive does not.
 func (*Params) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
 
-// Data is what the auth handler learns of a signed-in caller. Encore's traces
-// record auth data as JSON, and so without the caller's email address. Calls
+// Data is what the auth handler returns for a signed-in caller. Encore's traces
+// record auth data as JSON, which leaves out the caller's email address. Calls
 // between services carry it all: there Encore goes by the tag auth-json.
 type Data struct {
 	clerkauth.Caller `json:"-"`
@@ -86,8 +86,9 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 
 // Caller returns the signed-in caller of the current request: a person, unless
 // tags of the endpoint name other token types (see the package tokentypes). The
-// error has the code Unauthenticated where nobody is signed in: in an endpoint
-// marked auth, only when another service calls it on nobody's behalf.
+// error has the code Unauthenticated if the request has no signed-in caller. In
+// an endpoint marked auth, this happens only when another service calls it
+// without a caller.
 func Caller() (*clerkauth.Caller, error) {
 	data, ok := auth.Data().(*Data)
 	if !ok {

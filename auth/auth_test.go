@@ -41,7 +41,7 @@ func token(t *testing.T, user string, options ...fakeclerk.TokenOption) string {
 	return token
 }
 
-// newService returns a service that remembers nothing yet.
+// newService returns a service with empty caches.
 func newService(t *testing.T) *Service {
 	t.Helper()
 	options, err := settings(encore.Meta().Environment).Options(Log{})

@@ -7,9 +7,10 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// Through the endpoints below other services pass on what Clerk said, by a webhook
-// as a rule. Each may be called twice, late and in any order. They act on this
-// instance: others learn of a change within a minute, when their records end.
+// Through the endpoints below other services pass on what Clerk said, usually
+// by a webhook. Each may be called twice, late and in any order. They act on
+// this instance: others learn of a change within a minute, when their records
+// end.
 
 // UserUpdated stores what Clerk said of a user, unless something newer is known.
 // A banned user is refused from the next request on.

@@ -13,7 +13,7 @@ import (
 )
 
 func TestEvents(t *testing.T) {
-	service, err := initService() // the one that the endpoints act on
+	service, err := initService() // the service that the endpoints act on
 	if err != nil {
 		t.Fatal(err)
 	}

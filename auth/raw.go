@@ -16,9 +16,9 @@ import (
 //		return // it is answered: 401 or 403, with WWW-Authenticate
 //	}
 //
-// While Clerk cannot be asked, Encore has answered 503 before the endpoint runs.
-// The endpoint has to be public: at one marked auth, Encore answers itself,
-// without a challenge.
+// While Clerk is unavailable, Encore answers 503 before the endpoint runs. The
+// endpoint has to be public: at one marked auth, Encore answers itself, without
+// a challenge.
 func Raw(w http.ResponseWriter, req *http.Request, endpoint authz.Raw) *clerkauth.Caller {
 	if data, ok := auth.Data().(*Data); ok {
 		if endpoint.Admit(w, &data.Caller, true, Log{}) {

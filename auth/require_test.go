@@ -30,8 +30,9 @@ func TestRequire(t *testing.T) {
 	}
 }
 
-// Claims that a test sets are there, and travel as Encore encodes auth data between
-// services. Traces, which record it with encoding/json's names, have none of them.
+// Claims that a test sets are there, also after Encore has encoded auth data
+// between services. Traces, which record it with encoding/json's names, have
+// none of them.
 func TestClaimsOfATest(t *testing.T) {
 	claims, err := clerkauth.NewClaims(map[string]any{"metadata": map[string]any{"role": "admin"}})
 	if err != nil {

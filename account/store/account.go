@@ -12,7 +12,7 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// Account is a user as this application knows them.
+// Account is a user as stored by this application.
 type Account struct {
 	UserID        string `json:"userId"`
 	Email         string `json:"email" encore:"sensitive"` // "" for a user without a primary address
@@ -100,7 +100,7 @@ func errDeleted() error {
 	return &errs.Error{Code: errs.NotFound, Message: "the account is deleted"}
 }
 
-// errUnknown is for a user whom the database has never heard of.
+// errUnknown is for a user who has no row in the database.
 func errUnknown() error {
 	return &errs.Error{Code: errs.NotFound, Message: "no such user"}
 }

@@ -86,7 +86,7 @@ func TestOlderToken(t *testing.T) {
 	}
 }
 
-// TestAccountOfAMember describes a user whom a membership made known.
+// TestAccountOfAMember describes a user who was stored with a membership.
 func TestAccountOfAMember(t *testing.T) {
 	s, _ := newStore(t, nil)
 	if err := s.Apply(t.Context(), joined("org_1", "user_ada", 1)); err != nil {

@@ -98,7 +98,7 @@ func announce(ctx context.Context, tx pgx.Tx, c changes) error {
 	return nil
 }
 
-// forgetEvents removes events that nobody needs any more.
+// forgetEvents removes events that no instance needs any more.
 func (s *Store) forgetEvents(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()

@@ -22,8 +22,8 @@ const pageSize = 500
 // idsPerCall is the most ids that Clerk takes as a filter.
 const idsPerCall = 100
 
-// clerkLists is what a reconciliation asks Clerk. Lists are in order of
-// creation, the oldest first.
+// clerkLists are the calls of a reconciliation to the Backend API. Lists are
+// sorted by creation time, the oldest first.
 type clerkLists interface {
 	users(ctx context.Context, limit, offset int) (listing[userRecord], error)
 	organizations(ctx context.Context, limit, offset int) (listing[organizationRecord], error)
@@ -38,7 +38,7 @@ type clerkLists interface {
 	instance(ctx context.Context) (string, error)
 }
 
-// clerkAPI asks Clerk's Backend API. It decodes only what is stored, so that a
+// clerkAPI calls Clerk's Backend API. It decodes only what is stored, so that a
 // surprise in another field does no harm.
 type clerkAPI struct{ backend clerk.Backend }
 

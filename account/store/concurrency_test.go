@@ -9,7 +9,7 @@ import (
 )
 
 // TestAtOnce delivers the events of a history twice each, in any order and many
-// at once, beside first requests and a reconciliation.
+// at once, during first requests and a reconciliation.
 func TestAtOnce(t *testing.T) {
 	seed := randomSeed(t)
 	t.Logf("SEED=%d", seed)

@@ -10,10 +10,10 @@ import (
 )
 
 // TestQueriesUseIndexes explains the queries of requests on 100,000 users. All
-// are in one organization, and some of them in one more, of 50. What a query
-// costs is counted in the pages that it reads, which are in memory: at about 2 µs
-// each, with the work on their rows, maxPages stay well below 50 ms. The measured
-// times are printed.
+// are in one organization, and some of them in one more, of 50. The cost of a
+// query is the number of pages that it reads, which are in memory. At about 2
+// µs each, with the work on their rows, maxPages stay well below 50 ms. The
+// measured times are printed.
 func TestQueriesUseIndexes(t *testing.T) {
 	if !whole {
 		t.Skip("TESTS=whole explains the queries: 100,000 users take a while")

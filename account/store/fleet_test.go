@@ -16,7 +16,7 @@ import (
 	"encore.app/webhooks/clerkevent"
 )
 
-// heard is a [clerkevent.Target] that remembers what it was told.
+// heard is a [clerkevent.Target] that records the calls it receives.
 type heard struct {
 	mu   sync.Mutex
 	all  []string
@@ -202,8 +202,8 @@ func (signal) MembershipChanged(context.Context, *clerkauth.MembershipRecord) er
 func (signal) SessionEnded(context.Context, string, time.Time) error { return nil }
 
 // TestFollowBesideALongTransaction stores many events while a transaction is open
-// that began before them, in another database of the server. A follower reads each
-// event once, page by page, and then nothing but what is new.
+// that began before them, in another database of the server. A follower reads
+// each event once, page by page. After that it reads only new events.
 func TestFollowBesideALongTransaction(t *testing.T) {
 	rows := &rowCount{}
 	s, _ := newStore(t, rows)
@@ -272,8 +272,8 @@ func (r *rowCount) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQ
 	r.n.Add(data.CommandTag.RowsAffected())
 }
 
-// TestFollowQueriesUseIndexes explains the statements of a follower beside
-// 200,000 old events.
+// TestFollowQueriesUseIndexes explains the statements of a follower in a table
+// with 200,000 old events.
 func TestFollowQueriesUseIndexes(t *testing.T) {
 	if !whole {
 		t.Skip("TESTS=whole explains the queries: 200,000 events take a while")

@@ -19,15 +19,15 @@ const (
 	// recallSessions is how far back it looks for sessions that ended, at most
 	// maxRecalled of them. A token may live longer than the usual minute, and Clerk
 	// is not asked for its session. [clerkauth.Authenticator.RevokeSession]
-	// remembers as much.
+	// keeps refusals for the same time.
 	recallSessions = 24 * time.Hour
 	maxRecalled    = 100_000
 )
 
 // Follow tells the target, which is this instance's own, of all that any
 // instance stores in the table of events, within about a second. It returns when
-// ctx ends. While the database is down it keeps trying; then it goes on from
-// where it was.
+// ctx ends. While the database is down it keeps trying; then it continues where
+// it stopped.
 func (s *Store) Follow(ctx context.Context, target clerkevent.Target) {
 	f := follower{store: s, target: target}
 	failing := false
@@ -150,9 +150,10 @@ const recallStatement = `
 	) AS newest ORDER BY stored_at`
 
 // begin takes the snapshot to which the next round goes. At first, and when the
-// database's transactions are numbered anew, as after it was restored, the round
-// begins with the transactions that stored events within learnSince. OFFSET keeps
-// PostgreSQL from looking for them along the index of all transactions.
+// database numbers its transactions from the start, as after a restore, the
+// round begins with the transactions that stored events within learnSince.
+// OFFSET keeps PostgreSQL from looking for them along the index of all
+// transactions.
 func (f *follower) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

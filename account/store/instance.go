@@ -28,7 +28,7 @@ func (e *foreignError) Error() string {
 	return "the database belongs to another Clerk instance: see the log"
 }
 
-// foreignLog is when a foreignError was logged last.
+// foreignLog is the time at which a foreignError was logged last.
 type foreignLog struct {
 	mu   sync.Mutex
 	last foreignError
@@ -53,8 +53,8 @@ func (s *Store) logForeign(e *foreignError) {
 }
 
 // checkInstance returns a foreignError for an event of another instance than the
-// database's. The first event says whose an empty database is. The instance stays
-// as it is until the transaction ends.
+// database's. The first event says whose an empty database is. The instance
+// does not change until the transaction ends.
 func checkInstance(ctx context.Context, tx pgx.Tx, id string) error {
 	if id == "" { // the signing secret alone tells where the event comes from
 		return nil
@@ -112,7 +112,8 @@ type routeError struct {
 func (e *routeError) Unwrap() error { return e.error }
 
 // compareInstance returns a foreignError for a database of another instance. A
-// database that does not say whose it is, is this one's if most of its users are.
+// database that names no instance belongs to this instance if most of its users
+// do.
 func (r *reconciliation) compareInstance(ctx context.Context, id string) error {
 	var stored string
 	err := r.store.pool.QueryRow(ctx, "SELECT coalesce((SELECT id FROM clerk_instance), '')").Scan(&stored)

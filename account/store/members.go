@@ -23,8 +23,8 @@ const (
 var ToListMembers = []clerkauth.Requirement{clerkauth.Role("org:admin")}
 
 // MembersParams choose a page of members. They are strings so that a caller who
-// may not list is told so whatever the parameters are: Encore would refuse a
-// malformed number before the endpoint runs.
+// may not list is told so even if a parameter is malformed: Encore would refuse
+// a malformed number before the endpoint runs.
 type MembersParams struct {
 	// Limit is the most members to list, from 1 to 100. The default is 10.
 	Limit string `query:"limit"`
@@ -42,7 +42,8 @@ type MembersParams struct {
 // bounded: the page of a search may be short or empty and still have a next one.
 type Members struct {
 	Members []*Member `json:"members"`
-	// Total is the number of members of the organization, whatever is searched.
+	// Total is the number of members of the organization. A search does not
+	// change it.
 	Total int `json:"total"`
 	// Next is the parameter after of the next page, "" on the last one.
 	Next string `json:"next"`

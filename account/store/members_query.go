@@ -66,8 +66,9 @@ func errSearch() error { return invalid("q must be at most 100 bytes and 4 words
 // next ones, as many as the window has, or among those of the ids. With a search
 // there is also a row for the last of the window: it tells that there may be more.
 //
-// LIMIT keeps PostgreSQL from reading a whole table for a join: users are read by
-// their primary key and the memberships of the ids by their index, one by one.
+// LIMIT keeps PostgreSQL from reading a whole table for a join. It reads users
+// by their primary key and the memberships of the ids by their index, one by
+// one.
 func (q *membersQuery) membersStatement(organizationID string, ids []string) (string, []any) {
 	args := []any{organizationID, q.after.joined, q.after.userID, q.limit + 1, q.offset, q.window}
 	argument := func(value any) string {
@@ -96,7 +97,7 @@ func (q *membersQuery) membersStatement(organizationID string, ids []string) (st
 		ORDER BY m.created_at, m.user_id LIMIT $4`, args
 }
 
-// foundStatement returns users whom a search finds, of all organizations.
+// foundStatement returns the users that a search finds, of all organizations.
 const foundStatement = `
 	SELECT id FROM users WHERE words @@ (SELECT search_query($1)) AND deleted_at IS NULL LIMIT $2`
 
@@ -107,7 +108,7 @@ type position struct {
 	joined time.Time
 }
 
-// String returns the position for a client, to whom it means nothing.
+// String returns the position as an opaque text for a client.
 func (p position) String() string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", p.joined.UnixMicro(), p.userID))
 }

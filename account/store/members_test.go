@@ -49,7 +49,7 @@ func TestMembers(t *testing.T) {
 			}
 		}
 	}
-	// Others, and a member of whom nothing else is known.
+	// Others, and a member who has only an id.
 	for _, e := range []*clerkevent.Event{joined("org_2", "user_ada", 3), joined("org_1", "user_unknown", 4)} {
 		if err := s.Apply(t.Context(), e); err != nil {
 			t.Fatal(codeOf(err))
@@ -125,7 +125,7 @@ func names(page *Members) string {
 }
 
 // TestSearchWalksOverAll walks page by page through the members that a search
-// finds: each is there once, whatever the size of a page.
+// finds: each is there once, for every size of a page.
 func TestSearchWalksOverAll(t *testing.T) {
 	s, _ := newStore(t, nil)
 	execute(t, s, `
@@ -263,7 +263,8 @@ func walk(t *testing.T, s *Store, params MembersParams, window int) map[string]i
 }
 
 // TestSearchAnyName finds names in any case and with any white space, in a
-// database whose own locale knows ASCII alone: by each beginning of each word.
+// database whose own locale is limited to ASCII: by each beginning of each
+// word.
 func TestSearchAnyName(t *testing.T) {
 	database := postgrestest.Database(t)
 	name := database[strings.Index(database, "dbname=")+len("dbname="):]

@@ -57,8 +57,8 @@ func (s *Store) prepare(ctx context.Context) error {
 	return err
 }
 
-// checkLetters warns where the server could not give migration 4 a collation that
-// knows the letters of every language.
+// checkLetters warns where the server could not give migration 4 a collation
+// with the letters of every language.
 func (s *Store) checkLetters(ctx context.Context) error {
 	var known bool
 	err := s.pool.QueryRow(ctx, "SELECT search_words('É') = ARRAY['é']").Scan(&known)
@@ -125,8 +125,8 @@ func version(ctx context.Context, tx interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
 }) (int, error) {
 	var exists bool
-	// Not by to_regclass: it remembers that a table was missing, although another
-	// instance has created it while this one waited for the lock.
+	// Not by to_regclass: it caches that a table was missing, although another
+	// instance has created the table while this instance waited for the lock.
 	err := tx.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND relnamespace = current_schema()::regnamespace)`).Scan(&exists)
 	if err != nil || !exists {
@@ -137,7 +137,7 @@ func version(ctx context.Context, tx interface {
 	return version, err
 }
 
-// upMigrations returns the migrations in order.
+// upMigrations returns the migrations sorted by number.
 func upMigrations() ([]string, error) {
 	names, err := fs.Glob(migrations.Files, "*.up.sql")
 	if err != nil {

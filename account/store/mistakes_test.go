@@ -81,7 +81,7 @@ func emptyClerk() *model {
 	return m
 }
 
-// addUsers stores users whom Clerk described long ago, each with settings.
+// addUsers stores users that Clerk described long ago, each with settings.
 func addUsers(t *testing.T, s *Store, n int) {
 	t.Helper()
 	execute(t, s, `
@@ -261,7 +261,7 @@ func TestHiddenOneByOne(t *testing.T) {
 	if export.HiddenAt == nil || export.User.Email == "" || export.Settings == nil {
 		t.Errorf("%+v", export)
 	}
-	// What is hidden is not changed by an event that was on its way.
+	// An event that was sent before does not change a hidden row.
 	if err := s.Apply(ctx, userEvent("late", clerkevent.UserUpdated, 1, func(u *clerkevent.User) { u.ID = hidden.UserID })); err != nil {
 		t.Fatal(err)
 	}
@@ -638,7 +638,7 @@ func TestPagesThatDoNotFit(t *testing.T) {
 	if warned := log.take("WARN records of Clerk cannot be stored"); len(warned) == 0 || !strings.Contains(warned[0], "its size") {
 		t.Errorf("%q", warned)
 	}
-	// The large user, whom the membership made known, stays.
+	// The large user, who was stored with the membership, stays.
 	execute(t, s, "UPDATE users SET stored_at = stored_at - interval '1 day'")
 	report = must[*Report](t)(s.Reconcile(t.Context(), backend, &ReconcileParams{}))
 	if report.Users.Hidden+report.Users.Changed+report.Memberships.Hidden+report.Memberships.Added > 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 // model is Clerk in memory: what it knows, the events of what changed, and its
-// lists. Each change has a time of its own.
+// lists. Each change has a different time.
 type model struct {
 	random *rand.Rand
 	now    time.Time

@@ -249,7 +249,7 @@ func (h *history) firstRequest(ctx context.Context) {
 	})
 }
 
-// saveSettings saves settings that nobody saved before.
+// saveSettings saves settings for the first time.
 func (h *history) saveSettings(ctx context.Context, caller *clerkauth.Caller, version int) error {
 	settings := Settings{Version: version, DisplayName: h.model.id("name"), Theme: "dark"}
 	saved, err := h.s.SaveSettings(ctx, caller, &settings)

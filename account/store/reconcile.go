@@ -46,7 +46,8 @@ type ReconcileParams struct {
 	MoveToInstance string `json:"moveToInstance"`
 }
 
-// pace is how a reconciliation asks Clerk; tests have their own.
+// pace is how fast a reconciliation calls the Backend API; tests set another
+// pace.
 type pace struct {
 	pageSize int
 	settle   time.Duration
@@ -62,7 +63,7 @@ type Report struct {
 	Users         Difference `json:"users"`
 	Organizations Difference `json:"organizations"`
 	Memberships   Difference `json:"memberships"`
-	// NotListed are the tables that were left as they are, because Clerk refused
+	// NotListed are the tables that were not changed, because Clerk refused
 	// their lists: organizations are switched off, or the log has a reason.
 	NotListed []string `json:"notListed"`
 }
@@ -133,9 +134,9 @@ var kinds = []kind{users, organizations, memberships}
 
 // Reconcile compares the tables with Clerk's lists and stores what differs, by
 // the rule of this package: it needs no quiet moment. One instance does so at a
-// time; another gets an error with the code Aborted. It asks Clerk page by page
-// and waits where the budget under Clerk's rate limit has nothing left. If it
-// ends early, the next call goes on from the last page that was stored.
+// time; another gets an error with the code Aborted. It fetches Clerk's lists
+// page by page and waits while the budget under Clerk's rate limit is used up.
+// If it ends early, the next call continues from the last page that was stored.
 func (s *Store) Reconcile(ctx context.Context, backend clerk.Backend, p *ReconcileParams) (*Report, error) {
 	return s.reconcile(ctx, clerkAPI{backend}, *p, usualPace)
 }
@@ -216,7 +217,7 @@ func errRunning() error {
 	return &errs.Error{Code: errs.Aborted, Message: "another reconciliation is running"}
 }
 
-// reconciliation is one run. What is in progress is stored with each step.
+// reconciliation is one run. The progress is stored with each step.
 type reconciliation struct {
 	store    *Store
 	clerk    clerkLists
@@ -238,9 +239,9 @@ type progress struct {
 }
 
 // run makes one step after the other, and stores the progress with each. The
-// lists come first, memberships after what they refer to. Then Clerk is asked for
-// each row that no list had. Only when all of them are known, and are not too
-// many, they are hidden.
+// lists come first, memberships after what they refer to. Then each row that no
+// list had is fetched from Clerk. Only when all of them are known, and are not
+// too many, they are hidden.
 func (r *reconciliation) run(ctx context.Context) error {
 	begun := time.Now()
 	err := r.begin(ctx)
@@ -365,7 +366,7 @@ func (r *reconciliation) now(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// ask asks Clerk, and waits while it cannot be asked.
+// ask calls the Backend API, and waits while Clerk is unavailable.
 func ask[T any](ctx context.Context, r *reconciliation, call func(context.Context) (T, error)) (T, error) {
 	delay := firstWait
 	for failures := 1; ; failures++ {

@@ -16,8 +16,8 @@ import (
 
 const phaseCount = 13
 
-// phases are the steps of a reconciliation in order. Each is repeated until it
-// leads to the next one.
+// phases are the steps of a reconciliation, the first one first. Each is
+// repeated until it leads to the next one.
 var phases = [phaseCount]func(*reconciliation, context.Context) error{
 	(*reconciliation).listUsers, (*reconciliation).listOrganizations, (*reconciliation).listMemberships,
 	(*reconciliation).findUsers, (*reconciliation).findOrganizations, (*reconciliation).findMemberships,
@@ -41,12 +41,12 @@ func (r *reconciliation) listMemberships(ctx context.Context) error {
 	return list(ctx, r, memberships, "GET /v1/organization_memberships", r.clerk.memberships, saveMemberships)
 }
 
-// saver stores records that Clerk listed when it was asked.
+// saver stores the records of one list from Clerk.
 type saver[R record] func(ctx context.Context, tx pgx.Tx, records []R, asked time.Time) (changes, error)
 
 // list stores a page of one of Clerk's lists. Rows that were created in the same
-// span of time, and that the page leaves out, are missing: Clerk is asked for
-// them later.
+// span of time, and that the page leaves out, are missing: they are fetched
+// from Clerk later.
 func list[R record](ctx context.Context, r *reconciliation, k kind, route string,
 	of func(ctx context.Context, limit, offset int) (listing[R], error), save saver[R]) error {
 	if slices.Contains(r.progress.Report.NotListed, string(k)) {
@@ -142,8 +142,8 @@ func (r *reconciliation) logSkipped(k kind, skipped []skip) {
 	}
 }
 
-// findUsers asks Clerk for users whom no list had, and for those whom a first
-// request or a membership made known.
+// findUsers fetches from Clerk the users that no list had, and the users that
+// were stored by a first request or with a membership.
 func (r *reconciliation) findUsers(ctx context.Context) error {
 	return find(ctx, r, users, "GET /v1/users", r.clerk.usersByID, saveUsers)
 }
@@ -192,7 +192,7 @@ func find[R record](ctx context.Context, r *reconciliation, k kind, route string
 	})
 }
 
-// findMemberships asks Clerk for memberships that no list had, organization by
+// findMemberships fetches the memberships that no list had, organization by
 // organization.
 func (r *reconciliation) findMemberships(ctx context.Context) error {
 	if slices.Contains(r.progress.Report.NotListed, string(memberships)) {
@@ -242,8 +242,8 @@ func (r *reconciliation) findMemberships(ctx context.Context) error {
 	})
 }
 
-// membershipsOf asks Clerk for memberships of the users in the organizations of
-// those that are missing, which are in order of organizations.
+// membershipsOf fetches the memberships of the users in the organizations of
+// the missing memberships, which are sorted by organization.
 func (r *reconciliation) membershipsOf(ctx context.Context, missing []membershipRecord) (listing[membershipRecord], error) {
 	var found listing[membershipRecord]
 	for len(missing) > 0 {
@@ -264,8 +264,8 @@ func (r *reconciliation) membershipsOf(ctx context.Context, missing []membership
 	return found, nil
 }
 
-// check returns the database's time. What is stored after the first call is not
-// hidden by this run.
+// check returns the database's time. This run does not hide rows that are
+// stored after the first call.
 func (r *reconciliation) check(ctx context.Context) (time.Time, error) {
 	now, err := r.now(ctx)
 	if r.progress.Checked.IsZero() {
@@ -274,8 +274,8 @@ func (r *reconciliation) check(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// lookUp asks Clerk for what has one of the ids, at most idsPerCall. What does not
-// fit into an answer is there, but cannot be stored.
+// lookUp fetches the records with the ids from Clerk, at most idsPerCall. A
+// record that does not fit into an answer exists, but cannot be stored.
 func lookUp[R record](ctx context.Context, r *reconciliation, ids []string, byID func(context.Context, []string) (listing[R], error)) (listing[R], error) {
 	found, err := ask(ctx, r, func(ctx context.Context) (listing[R], error) { return byID(ctx, ids) })
 	switch half := len(ids) / 2; {
@@ -302,7 +302,7 @@ func (r *reconciliation) missingRows(k kind) (from string, arg any) {
 	return "(SELECT id FROM missing WHERE kind = $1)", string(k)
 }
 
-// mark remembers rows that are missing, and forgets others.
+// mark stores which rows are missing, and removes the mark of others.
 func (r *reconciliation) mark(ctx context.Context, tx pgx.Tx, k kind, missing, found []string) error {
 	if r.params.DryRun {
 		all := slices.DeleteFunc(slices.Concat(r.missing[k], missing), func(id string) bool { return slices.Contains(found, id) })
@@ -411,7 +411,7 @@ func erasing(k kind, erase func(ctx context.Context, tx pgx.Tx, ids []string, at
 	}
 }
 
-// eachRow changes some of the rows that a statement finds, in order of their ids.
+// eachRow changes some of the rows that a statement finds, sorted by id.
 func (r *reconciliation) eachRow(ctx context.Context, k kind, statement string, arg any, change func(context.Context, pgx.Tx, []string) (changes, error)) error {
 	if slices.Contains(r.progress.Report.NotListed, string(k)) {
 		return r.nextPhase(ctx)

@@ -186,7 +186,7 @@ func TestOneReconciliationAtATime(t *testing.T) {
 }
 
 // TestLockIsLost ends the connection that holds the lock in the middle of a
-// reconciliation, and another process goes on.
+// reconciliation, and another process continues.
 func TestLockIsLost(t *testing.T) {
 	s, _ := newStore(t, nil)
 	m := newModel(rand.New(rand.NewPCG(1, 1)))

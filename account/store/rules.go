@@ -15,12 +15,12 @@ import (
 // source is where records come from. It only decides between two records that
 // Clerk changed in the same millisecond.
 type source struct {
-	// saidAt is when the event happened, by Clerk's clock; NULL for a list. Of
-	// two events the later wins, and of two at once the one that came later,
-	// except that a ban stays.
+	// saidAt is the time of the event, by Clerk's clock; NULL for a list. Of
+	// two events the later wins. Of two events with the same time the one
+	// received last wins, except that a ban stays.
 	saidAt *time.Time
-	// askedAt is when the list was asked for, by the database's clock; NULL for
-	// an event. A list wins over a row that was stored before.
+	// askedAt is the time of the call that fetched the list, by the database's
+	// clock; NULL for an event. A list wins over a row that was stored before.
 	askedAt *time.Time
 }
 

@@ -17,9 +17,10 @@ const membershipRows = `
 	JOIN users ON users.id = new.user_id AND users.deleted_at IS NULL
 	JOIN organizations ON organizations.id = new.organization_id AND organizations.deleted_at IS NULL`
 
-// storeMemberships stores records of memberships. Clerk has at most one of a
-// user in an organization at a time: one that began later ends an earlier one,
-// and one that began earlier than a known one is over already.
+// storeMemberships stores records of memberships. Clerk has at most one
+// membership of a user in an organization at a time. A membership that began
+// later ends an earlier one, and a membership that began earlier than a stored
+// one is over already.
 func storeMemberships(ctx context.Context, tx pgx.Tx, records []membershipRecord, from source) (changes, error) {
 	if err := lockMembers(ctx, tx, records); err != nil {
 		return changes{}, err
@@ -167,10 +168,10 @@ func newest(records []membershipRecord) []membershipRecord {
 	})
 }
 
-// lockMembers locks the users and organizations of memberships, so that none is
-// deleted meanwhile and changes of the same members come one after the other.
-// Users and organizations that are not known yet are added with nothing but
-// their ids.
+// lockMembers locks the users and organizations of memberships, so that no row
+// is deleted during the change, and changes of the same members come one after
+// the other. Users and organizations that are not known yet are added with
+// nothing but their ids.
 func lockMembers(ctx context.Context, tx pgx.Tx, records []membershipRecord) error {
 	if len(records) == 0 {
 		return nil

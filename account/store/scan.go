@@ -24,7 +24,7 @@ type place struct {
 	Bare bool `json:"bare,omitempty"`
 }
 
-// record is a record of a list that is in order of creation.
+// record is a record of a list that is sorted by creation time.
 type record interface {
 	key() (id string, created time.Time)
 	// unstorable returns the name of the field for which the record cannot be

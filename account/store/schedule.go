@@ -18,7 +18,7 @@ const (
 
 // KeepReconciled reconciles when the last reconciliation of any instance began
 // longer ago than every, the first time at once, until ctx ends. Errors are in
-// the log; the next look goes on from where the reconciliation stopped.
+// the log; the next look continues where the reconciliation stopped.
 func (s *Store) KeepReconciled(ctx context.Context, backend clerk.Backend, every time.Duration) {
 	retry := retryAfter
 	for {

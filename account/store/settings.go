@@ -8,7 +8,7 @@ import (
 	"math"
 	"strings"
 	"time"
-	_ "time/tzdata" // an image may have no time zones of its own
+	_ "time/tzdata" // an image may contain no time zones
 	"unicode"
 	"unicode/utf8"
 

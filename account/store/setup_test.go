@@ -35,7 +35,7 @@ func (l *testLog) Error(message string, values ...any) {
 	}
 }
 
-// newPool returns the pool of a database of its own.
+// newPool returns the pool of a new database.
 func newPool(t testing.TB, change func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(postgrestest.Database(t))
@@ -54,7 +54,7 @@ func newPool(t testing.TB, change func(*pgxpool.Config)) *pgxpool.Pool {
 // oneConnection makes a pool of a single connection.
 func oneConnection(config *pgxpool.Config) { config.MaxConns = 1 }
 
-// newStore returns a Store with a database of its own. The tracer may be nil.
+// newStore returns a Store with a new database. The tracer may be nil.
 func newStore(t testing.TB, tracer pgx.QueryTracer) (*Store, *testLog) {
 	t.Helper()
 	log := &testLog{t: t}

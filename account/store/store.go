@@ -1,12 +1,12 @@
-// Package store has the rules of the service account in plain Go and SQL:
-// a copy of Clerk's users, organizations and memberships in PostgreSQL, beside
-// what the application itself keeps of its users.
+// Package store has the rules of the service account in plain Go and SQL. It
+// keeps a copy of Clerk's users, organizations and memberships in PostgreSQL,
+// and the application's own data about its users.
 //
-// The copy has three ways in, each of which may be repeated, late or out of
-// order: Clerk's events ([Store.Apply]), the first request of a user who is not
-// known yet ([Store.Account]), and reconciliation with Clerk's own lists
-// ([Store.Reconcile]). All follow one rule. What Clerk changed later wins, by
-// Clerk's clock; a deletion is final and erases personal data.
+// The copy has three sources. Each may be repeated, late or out of order:
+// Clerk's events ([Store.Apply]), the first request of a new user
+// ([Store.Account]), and reconciliation with Clerk's own lists
+// ([Store.Reconcile]). All follow one rule. The latest change wins, by Clerk's
+// clock; a deletion is final and erases personal data.
 //
 // The Encore service and the net/http server of internal/standalone are thin
 // layers around it. It uses types of encore.dev, which work everywhere, and
@@ -54,8 +54,8 @@ type Store struct {
 	migration singleflight.Group
 	foreign   foreignLog
 
-	// EraseAfter is for how long what is missing at Clerk is hidden before a
-	// reconciliation erases it. [New] sets 7 days.
+	// EraseAfter is how long a row that is missing at Clerk stays hidden before
+	// a reconciliation erases it. [New] sets 7 days.
 	EraseAfter time.Duration
 }
 
@@ -71,7 +71,7 @@ func New(pool *pgxpool.Pool, log authz.Logger) *Store {
 	return &Store{pool: pool, log: log, EraseAfter: defaultEraseAfter}
 }
 
-// Open is [New] with a pool of its own, for the server that url names, as in
+// Open is [New] with a new pool, for the server that url names, as in
 // postgres://user:password@host:5432/database. It does not connect yet. Its
 // error, which is not for a client, does not repeat the url.
 func Open(url string, log authz.Logger) (*Store, error) {
@@ -126,7 +126,7 @@ func (s *Store) answer(ctx context.Context, err error) error {
 	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "42P01" {
-		s.ready.Store(false) // the database was made anew: its tables are missing
+		s.ready.Store(false) // the database was created again: its tables are missing
 	}
 	if logged := new(migrationError); !errors.As(err, &logged) {
 		s.log.Error("the database failed", describe(err)...)

@@ -45,8 +45,8 @@ const usersStatement = `
 	FROM users u LEFT JOIN settings s ON s.user_id = u.id
 	WHERE u.id = ANY($1) AND u.deleted_at IS NULL ORDER BY u.id`
 
-// Users returns the users of the ids, in order of the ids. Users who are not
-// known or deleted are left out.
+// Users returns the users of the ids, sorted by id. Users who are not known or
+// deleted are left out.
 func (s *Store) Users(ctx context.Context, p *UserIDs) (*Users, error) {
 	if len(p.IDs) > maxUserIDs {
 		return nil, invalid("at most 100 ids")
@@ -151,8 +151,8 @@ func readExport(ctx context.Context, tx pgx.Tx, userID string) (*Export, error) 
 	return e, err
 }
 
-// Erase removes the personal data and the settings of a user for good: the row
-// becomes the tombstone that a deletion at Clerk makes of it, and no event or
+// Erase removes the personal data and the settings of a user for good. The row
+// becomes a tombstone, as after a deletion at Clerk, and no event or
 // reconciliation fills it again. Delete the user at Clerk first, or they can
 // sign in and have no account here.
 func (s *Store) Erase(ctx context.Context, userID string) error {
@@ -166,8 +166,8 @@ func (s *Store) Erase(ctx context.Context, userID string) error {
 			if err != nil {
 				return err
 			}
-			// What the events say of the user has been obeyed; the deletion has
-			// to reach every instance.
+			// The user's events have been applied; the deletion has to reach
+			// every instance.
 			if _, err := tx.Exec(ctx, "DELETE FROM events WHERE user_id = $1 AND type <> $2", userID, clerkevent.UserDeleted); err != nil {
 				return err
 			}

@@ -24,8 +24,8 @@ type Logger interface {
 	Error(message string, keysAndValues ...any)
 }
 
-// Authenticate sets caller to the one that an Authorization header's value stands
-// for. An error is an [*errs.Error] for the client.
+// Authenticate sets caller to the caller whose token is in an Authorization
+// header's value. An error is an [*errs.Error] for the client.
 func Authenticate(ctx context.Context, a *clerkauth.Authenticator, authorization string, caller *clerkauth.Caller, log Logger) error {
 	token, err := clerkauth.BearerToken(authorization)
 	if err != nil {
@@ -38,7 +38,7 @@ func Authenticate(ctx context.Context, a *clerkauth.Authenticator, authorization
 	return nil
 }
 
-// Unauthenticated is the answer to a request that nobody is signed in for.
+// Unauthenticated is the answer to a request without a signed-in caller.
 func Unauthenticated() error {
 	return &errs.Error{Code: errs.Unauthenticated, Message: "not signed in"}
 }
@@ -47,7 +47,7 @@ func Unauthenticated() error {
 // logs the reason. The client's message does not depend on the reason. A reason
 // that points at the operator is logged with the setting to change ([Hint]).
 //
-// The code decides more than the HTTP status: on a public endpoint Encore
+// The code decides more than the HTTP status. On a public endpoint Encore
 // treats Unauthenticated as "no caller" and still runs the endpoint; any other
 // code fails the request.
 func Error(err error, log Logger) error {

@@ -94,7 +94,7 @@ func sentHint(e *clerkauth.Error) string {
 	return sendBearer
 }
 
-// answerHint is for an answer that is not the one that Clerk documents. One of
+// answerHint is for an answer that differs from Clerk's documentation. One of
 // 500 and above is Clerk's own failure.
 func answerHint(e *clerkauth.Error) string {
 	if status, ok := e.Lookup("status").(int); ok && status < http.StatusInternalServerError {

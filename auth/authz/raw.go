@@ -11,7 +11,7 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// Raw says whom a raw endpoint takes, and what its challenges name.
+// Raw says which callers a raw endpoint accepts, and what its challenges name.
 type Raw struct {
 	// Accepts are the kinds of token. The default is [DefaultTokenTypes].
 	Accepts []clerkauth.TokenType
@@ -20,8 +20,8 @@ type Raw struct {
 	// Audiences are the resources for one of which an OAuth access token must have
 	// been issued. When empty, the audience is not compared: many clients name none.
 	Audiences []string
-	// ResourceMetadata is the URL of the endpoint's metadata (RFC 9728), from
-	// which a client learns where to sign in. Optional.
+	// ResourceMetadata is the URL of the endpoint's metadata (RFC 9728), which
+	// tells a client where to sign in. Optional.
 	ResourceMetadata string
 }
 
@@ -101,8 +101,8 @@ func (e *Raw) Require(w http.ResponseWriter, caller *clerkauth.Caller, log Logge
 	return false
 }
 
-// refuse answers 401. A request without a token learns no error code (RFC 6750,
-// section 3.1).
+// refuse answers 401. The answer to a request without a token has no error code
+// (RFC 6750, section 3.1).
 func (e *Raw) refuse(w http.ResponseWriter, err error, sentToken bool) {
 	code := ""
 	if sentToken {
@@ -114,7 +114,7 @@ func (e *Raw) refuse(w http.ResponseWriter, err error, sentToken bool) {
 	WriteError(w, err)
 }
 
-// challenge sets the header that RFC 9110, section 11.6.1, wants beside a 401.
+// challenge sets the header that RFC 9110, section 11.6.1, requires with a 401.
 func (e *Raw) challenge(w http.ResponseWriter, code string, scopes []string) {
 	var params []string
 	for _, p := range []struct{ name, value string }{

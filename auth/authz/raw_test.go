@@ -92,7 +92,7 @@ func TestRawEndpointTakesASubprotocol(t *testing.T) {
 	}
 }
 
-// Clerk cannot be asked: the client keeps its token.
+// Clerk is unavailable: the client keeps its token.
 func TestRawEndpointIsUnavailable(t *testing.T) {
 	clerk, authenticator := startRaw(t)
 	session, err := clerk.SessionToken("user_ada")

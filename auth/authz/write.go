@@ -9,8 +9,8 @@ import (
 )
 
 // WriteError answers a request with an error in Encore's shape, for servers
-// other than Encore. One that is no [*errs.Error] is a mistake of ours, and the
-// client learns nothing of it.
+// other than Encore. An error that is no [*errs.Error] is a mistake of ours,
+// and its text is not sent to the client.
 func WriteError(w http.ResponseWriter, err error) {
 	e := &errs.Error{Code: errs.Internal, Message: "internal error"}
 	errors.As(err, &e)

@@ -15,8 +15,8 @@ import (
 
 // CheckDeployment returns an error of one line that says what to write and
 // where, if a deployed app must not start with these settings in its environment.
-// What is wrong everywhere, [clerkauth.New] refuses. Infra is the configuration
-// of a self-hosted app, nil elsewhere.
+// [clerkauth.New] refuses settings that are wrong in every environment. Infra
+// is the configuration of a self-hosted app, nil elsewhere.
 func (s *Settings) CheckDeployment(infra *InfraConfig) error {
 	if err := s.checkEnvironment(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (s *Settings) checkProduction() error {
 		return nil
 	}
 	for _, party := range s.AuthorizedParties {
-		// Apps have schemes of their own, such as capacitor://localhost.
+		// Apps use their own schemes, such as capacitor://localhost.
 		u, err := url.Parse(party)
 		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && setting.Loopback(u.Hostname()) {
 			return fmt.Errorf("AuthorizedParties has %.60q, a page on the user's own machine: remove it from the block _production of auth/config.cue,"+
@@ -113,9 +113,10 @@ func (s *Settings) checkProduction() error {
 	return nil
 }
 
-// ExitIfDeployed is how a service says that the app must not start: it returns the error
-// to Encore on a developer's machine, and ends a deployed app with one line and
-// status 1. The error of an initService would end it with status 0 (Encore
+// ExitIfDeployed is how a service says that the app must not start. It returns
+// the error to Encore on a developer's machine, and ends a deployed app with
+// one line and status 1. The error of an initService would end it with status 0
+// (Encore
 // 1.58), which no supervisor takes for a failure, and would be logged once for
 // each service.
 func ExitIfDeployed(err error, log authz.Logger) error {
