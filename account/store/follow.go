@@ -17,9 +17,10 @@ const (
 	// it of users who changed before that.
 	learnSince = 5 * time.Minute
 	// recallSessions is how far back it looks for sessions that ended, at most
-	// maxRecalled of them. A token may live longer than the usual minute, and Clerk
-	// is not asked for its session. [clerkauth.Authenticator.RevokeSession]
-	// keeps refusals for the same time.
+	// maxRecalled of them. A token may live longer than the usual minute, and
+	// its session is not fetched from Clerk.
+	// [clerkauth.Authenticator.RevokeSession] keeps as many refusals for the
+	// same time.
 	recallSessions = 24 * time.Hour
 	maxRecalled    = 100_000
 )

@@ -26,8 +26,8 @@ type Raw struct {
 }
 
 // Admit checks a caller who is authenticated. A nil caller has none of the tokens
-// that the endpoint takes; sentToken tells whether a token was sent. It answers a
-// request that it refuses, and then returns false.
+// that the endpoint takes; sentToken tells whether a token was sent. Admit
+// answers a request that it refuses, and returns false for it.
 func (e *Raw) Admit(w http.ResponseWriter, caller *clerkauth.Caller, sentToken bool, log Logger) bool {
 	if caller == nil {
 		e.refuse(w, Unauthenticated(), sentToken)
@@ -49,8 +49,8 @@ func (e *Raw) Admit(w http.ResponseWriter, caller *clerkauth.Caller, sentToken b
 	return len(e.Requires) == 0 || e.Require(w, caller, log, e.Requires...)
 }
 
-// Authenticate returns the caller of a request, for servers other than Encore. It
-// answers a request that it refuses, and then returns nil.
+// Authenticate returns the caller of a request, for servers other than Encore.
+// It answers a request that it refuses, and returns nil for it.
 func (e *Raw) Authenticate(w http.ResponseWriter, r *http.Request, a *clerkauth.Authenticator, log Logger) *clerkauth.Caller {
 	authorization := r.Header.Get("Authorization")
 	if token, rest := clerkauth.SubprotocolToken(r.Header.Get("Sec-WebSocket-Protocol")); authorization == "" && token != "" {
@@ -77,9 +77,9 @@ func (e *Raw) Authenticate(w http.ResponseWriter, r *http.Request, a *clerkauth.
 	return caller
 }
 
-// Require checks what one part of an endpoint requires. It answers a request that
-// it refuses, and then returns false. The challenge of a missing scope names it,
-// so that a client can ask the user for more.
+// Require checks what one part of an endpoint requires. It answers a request
+// that it refuses, and returns false for it. The challenge of a missing scope
+// names it, so that a client can ask the user for more.
 func (e *Raw) Require(w http.ResponseWriter, caller *clerkauth.Caller, log Logger, requirements ...clerkauth.Requirement) bool {
 	err := Require(caller, log, requirements...)
 	if err == nil {

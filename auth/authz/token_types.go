@@ -43,9 +43,9 @@ func CheckTokenType(caller *clerkauth.Caller, types []clerkauth.TokenType, log L
 	return Require(caller, log, clerkauth.Accepts(types...))
 }
 
-// CheckEndpoint is [CheckTokenType] for an endpoint of Encore's. The endpoint
-// is nil outside of a request. A private endpoint takes every token type: it is
-// called on behalf of a caller who was checked elsewhere.
+// CheckEndpoint is [CheckTokenType] for an endpoint of Encore's; api is nil
+// while no endpoint is being called. A private endpoint takes every token type:
+// it is called on behalf of a caller who was checked elsewhere.
 func CheckEndpoint(api *encore.APIDesc, caller *clerkauth.Caller, log Logger) error {
 	if api == nil || !api.Exposed {
 		return nil

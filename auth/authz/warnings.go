@@ -56,8 +56,8 @@ func (w *warnings) due(reason clerkauth.Reason) (refused int, accepted int64, du
 }
 
 // warn writes the line that names the setting, for a refusal that points at the
-// operator. Where nobody is accepted meanwhile, the setting is most likely wrong;
-// evidence of an unverified token may be a stranger's.
+// operator. If no caller was accepted since the last warning, the setting is
+// most likely wrong; evidence of an unverified token may be a stranger's.
 func (w *warnings) warn(e *clerkauth.Error, log Logger) {
 	hint := Hint(e)
 	if hint == "" {

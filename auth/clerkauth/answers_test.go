@@ -127,8 +127,8 @@ func TestVerificationsAreReadStrictly(t *testing.T) {
 	}
 }
 
-// TestRateLimitedRoute: a 429 holds for its route whatever the ids, and for
-// nothing else.
+// TestRateLimitedRoute: a 429 holds for its route with all ids, and for nothing
+// else.
 func TestRateLimitedRoute(t *testing.T) {
 	var deletes atomic.Int64
 	authenticator := answering(t, func(w http.ResponseWriter, r *http.Request) {

@@ -32,8 +32,8 @@ import (
 type Backend struct {
 	client  *clerkapi.Client
 	limiter *ratelimit.Limiter
-	breaker *breaker.Breaker // of loading users, which tells for all
-	failed  *backoff.Keyed   // by route, and by what was asked for
+	breaker *breaker.Breaker // of loading users; its state decides for all calls
+	failed  *backoff.Keyed   // by route, and by the thing requested
 	purpose ratelimit.Class  // of Call
 }
 
@@ -72,8 +72,9 @@ func callLimit(o Options) float64 {
 	return o.RateLimitShare * limit
 }
 
-// Background returns the same connection for work that nobody waits for. Its
-// calls leave more of the rate limit to others, and wait for up to 10 seconds.
+// Background returns the same connection for work that no request waits for.
+// Its calls leave more of the rate limit to others, and wait for up to 10
+// seconds.
 func (b *Backend) Background() *Backend {
 	background := *b
 	background.purpose = ratelimit.Background
@@ -86,7 +87,8 @@ func (b *Backend) Call(ctx context.Context, req *clerk.APIRequest, into clerk.Re
 	return b.call(ctx, b.purpose, tenant(ctx), subject(req), req, into)
 }
 
-// tenant returns whom a call is made for, "" where the context does not tell.
+// tenant returns the caller for whose request a call is made, "" if the context
+// has none.
 func tenant(ctx context.Context) string {
 	caller, ok := FromContext(ctx)
 	switch {

@@ -20,10 +20,11 @@ const (
 	// APIKey was created by a user, for themselves or for an organization, and
 	// may be used until it is revoked. Clerk verifies it ([Options].OpaqueTokenMaxAge).
 	APIKey TokenType = "api_key"
-	// M2MToken belongs to a machine, that is a service. The instance's secret key
-	// verifies the tokens of all its machines for whatever machines they are
-	// meant: a service requires that it is one of them ([Scope]). An opaque one
-	// is verified by Clerk; a JWT is verified here, and counts until it expires.
+	// M2MToken belongs to a machine, that is a service. The instance's secret
+	// key verifies the tokens of all its machines, for all receivers. So a
+	// service requires that it is one of a token's receivers ([Scope]). An
+	// opaque one is verified by Clerk; a JWT is verified here, and counts until
+	// it expires.
 	M2MToken TokenType = "m2m_token"
 	// OAuthToken lets an OAuth client act for a user, within its scopes. As with
 	// M2M tokens there are opaque ones and JWTs. An endpoint that is one of several
@@ -36,7 +37,7 @@ const (
 type Caller struct {
 	// TokenType is the kind of token that the caller presented.
 	TokenType TokenType
-	// Subject is whom the token belongs to: a user (user_…), or for machine
+	// Subject is the id of the token's owner: a user (user_…), or for machine
 	// tokens possibly an organization (org_…) or a machine (mch_…).
 	Subject string
 	// UserID is Clerk's id of the user, user_…. It is "" where the subject is
@@ -52,14 +53,15 @@ type Caller struct {
 	// AuthorizedParty is the origin of the frontend that obtained the token, ""
 	// for a native app or a machine.
 	AuthorizedParty string
-	// ExpiresAt is when the token expires, zero for one that does not.
+	// ExpiresAt is the token's expiry, zero for a token that does not expire.
 	ExpiresAt time.Time
-	// IssuedAt is when a session token was issued. It is zero for a machine.
+	// IssuedAt is the time at which a session token was issued. It is zero for
+	// a machine.
 	IssuedAt time.Time
 
-	// Organization is the active organization; its ID is "" when none is. For an
-	// OAuth access token it is the one that the user chose for the client
-	// (org_id), and only its ID is known.
+	// Organization is the active organization; its ID is "" if no organization
+	// is active. For an OAuth access token it is the organization that the user
+	// chose for the client (org_id), and only its ID is set.
 	Organization Organization
 	// Features and Plans are what the user and the active organization may use,
 	// each with its scope: "u:export", "o:dashboard", "uo:…" for both.
@@ -195,7 +197,8 @@ func (c *authorizationClaims) authorize(caller *Caller) {
 	}
 }
 
-// organization is all or nothing: one malformed claim, and none is active.
+// organization is all or nothing: with one malformed claim, no organization is
+// active.
 func (c *authorizationClaims) organization() Organization {
 	switch {
 	case c.Version.malformed:
@@ -271,7 +274,7 @@ func parseMask(decimal string) (*big.Int, bool) {
 }
 
 // scopedList is a list such as "o:dashboard,u:export". A list with an element
-// that has no scope is malformed, and then has no elements.
+// that has no scope is malformed and has no elements.
 type scopedList struct {
 	malformed bool
 	elements  []string

@@ -21,7 +21,7 @@ func TestCallersOfOneTokenShareNothing(t *testing.T) {
 		}
 		return caller
 	}
-	for range 3 { // the first verification and two of the remembered token
+	for range 3 { // the first verification and two of the cached token
 		caller := authenticate()
 		caller.Organization.Permissions[0] = "org:everything:manage"
 		caller.Features[1] = "u:everything"

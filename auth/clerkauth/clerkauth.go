@@ -14,17 +14,18 @@
 // # Session tokens
 //
 // They are verified with Clerk's Go SDK and the public keys of the instance,
-// which are fetched every few minutes. What Clerk's JavaScript SDK refuses is
-// refused here; the tests compare the two on thousands of tokens. The user's
-// primary email address is loaded from Clerk, unless the token has an email
-// claim, and refreshed in the background. So most requests wait for nothing.
+// which are fetched every few minutes. A token that Clerk's JavaScript SDK
+// refuses is refused here; the tests compare the two on thousands of tokens.
+// The user's primary email address is loaded from Clerk, unless the token has
+// an email claim, and refreshed in the background. So most requests wait for
+// nothing.
 //
 // # Errors
 //
-// Every error of Authenticate is an [*Error]. Its [Kind] decides what to answer:
-// a token that is not good is a 401, and a Clerk that cannot be reached is a
-// 503, which signs nobody out. Its [Reason] is for the log. No error holds a
-// token, a key or an email address.
+// Every error of Authenticate is an [*Error]. Its [Kind] decides what to
+// answer. A token that is not good is a 401. If Clerk cannot be reached, the
+// answer is a 503, which keeps users signed in. Its [Reason] is for the log. No
+// error holds a token, a key or an email address.
 //
 // # What a caller may do
 //
@@ -38,9 +39,10 @@
 // # Machines
 //
 // With [Options].AcceptsToken it also takes API keys, machine-to-machine (M2M)
-// tokens and OAuth access tokens. A machine has scopes, and no role, permission,
-// feature, plan or recent verification, even where it acts for a user: each
-// endpoint says which kinds it takes ([Accepts]) and with which [Scope].
+// tokens and OAuth access tokens. A machine has scopes, and no role,
+// permission, feature, plan or recent verification, even where it acts for a
+// user. Each endpoint says which kinds it takes ([Accepts]) and with which
+// [Scope].
 //
 // # The connection to Clerk
 //
@@ -68,7 +70,7 @@ import (
 	"encore.app/auth/clerkauth/internal/usercache"
 )
 
-// maxVerifiedBytes bounds the memory that remembered tokens take.
+// maxVerifiedBytes bounds the memory of the cache of verified tokens.
 const maxVerifiedBytes = 32 << 20
 
 // Authenticator authenticates requests by their tokens. It is safe for
@@ -90,7 +92,7 @@ type Authenticator struct {
 }
 
 // New returns an Authenticator, or an [*OptionError] that says which option is
-// wrong and what to write. It asks Clerk nothing yet.
+// wrong and what to write. It does not call Clerk.
 func New(o Options) (*Authenticator, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -155,14 +157,13 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller 
 	return caller, nil
 }
 
-// authenticate fills in the caller, or part of it with an error. Handlers run in
-// goroutines of their own: Callers handed on by value would make their stacks
-// grow.
+// authenticate fills in the caller, or part of it with an error. Each handler
+// runs in a new goroutine: Callers passed by value would make its stack grow.
 func (a *Authenticator) authenticate(ctx context.Context, token string, caller *Caller) error {
 	var issuedAt time.Time
 	var err error
 	if kind, opaque := opaqueType(token); opaque {
-		issuedAt = a.options.Now() // Clerk has said so lately
+		issuedAt = a.options.Now() // Clerk has verified it recently
 		err = a.authenticateSecret(ctx, kind, token, caller)
 	} else {
 		issuedAt, err = a.authenticateJWT(ctx, token, caller)
@@ -171,7 +172,7 @@ func (a *Authenticator) authenticate(ctx context.Context, token string, caller *
 		return err
 	}
 	caller.RawClaims.carry = a.carry
-	// Last, so that a refusal counts that came while Clerk was asked.
+	// Last, so that a refusal that arrived during a call to Clerk counts.
 	if reason := a.refusals.check(caller, issuedAt); reason != "" {
 		return refuse(reason)
 	}
@@ -204,12 +205,12 @@ func (a *Authenticator) authenticateSecret(ctx context.Context, kind TokenType, 
 		return err
 	}
 	record.caller.copyTo(caller)
-	// Nobody knows when an API key was used to prove who its user is.
+	// An API key has no issue time, so a cached refusal applies to it.
 	return a.findUser(ctx, caller, time.Time{}, &record.user)
 }
 
 // findUser adds what Clerk has of the user to the caller, if there is a user. A
-// user who must not come in is an error.
+// deleted or banned user is an error.
 func (a *Authenticator) findUser(ctx context.Context, caller *Caller, issuedAt time.Time, last *atomic.Pointer[usercache.Entry]) error {
 	if caller.UserID == "" {
 		return nil
@@ -271,7 +272,7 @@ func (c sdkClock) Now() time.Time { return c() }
 //
 // A request without a caller goes to refuse, which answers it. If refuse is nil
 // the answer is a status and an empty body: see [Error.HTTPStatus]. To also
-// serve requests that nobody is signed in for, have refuse call the handler
+// serve requests without a signed-in caller, have refuse call the handler
 // itself when the Kind is Unauthenticated:
 //
 //	func(w http.ResponseWriter, r *http.Request, err *clerkauth.Error) {
@@ -312,9 +313,9 @@ func refuseEmpty(w http.ResponseWriter, _ *http.Request, err *Error) {
 // gone; it never reaches one.
 const statusClientClosedRequest = 499
 
-// HTTPStatus returns the status that answers a request that failed with e: 401
-// for Unauthenticated, 503 for Unavailable, 500 for Misconfigured, and 499,
-// which nobody reads any more, for Canceled.
+// HTTPStatus returns the status of the answer to a request that failed with e:
+// 401 for Unauthenticated, 503 for Unavailable, 500 for Misconfigured, and 499
+// for Canceled. The client of a canceled request no longer reads the answer.
 func (e *Error) HTTPStatus() int {
 	switch e.Kind {
 	case Unauthenticated:
@@ -336,7 +337,7 @@ func NewContext(ctx context.Context, caller *Caller) context.Context {
 }
 
 // FromContext returns the caller of the request that ctx belongs to, and false
-// if nobody was authenticated.
+// if the request has no caller.
 func FromContext(ctx context.Context) (*Caller, bool) {
 	caller, ok := ctx.Value(contextKey{}).(*Caller)
 	return caller, ok && caller != nil
@@ -407,5 +408,5 @@ func (c *Caller) IsFor(resource string) bool {
 	return false
 }
 
-// Issuer returns [Options].Issuer, "" where none is configured.
+// Issuer returns [Options].Issuer, "" if no issuer is configured.
 func (a *Authenticator) Issuer() string { return a.options.Issuer }

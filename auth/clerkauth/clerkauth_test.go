@@ -105,7 +105,7 @@ func (f *fixture) authenticate(t testing.TB, user string, options ...fakeclerk.T
 	return f.authenticator.Authenticate(t.Context(), f.token(t, user, options...))
 }
 
-// newUser adds a user of whom nothing is known yet.
+// newUser adds a user who is not cached yet.
 func (f *fixture) newUser(t testing.TB) string {
 	t.Helper()
 	user, err := f.clerk.AddUser(fakeclerk.User{})
@@ -247,7 +247,7 @@ func TestRefusals(t *testing.T) {
 		{"a user who is gone", signed(claim("sub", "user_gone")), clerkauth.ReasonUnknownUser},
 	} {
 		t.Run("refuses "+test.name, func(t *testing.T) {
-			for range 2 { // nothing refused is remembered as good
+			for range 2 { // no refused token is cached as good
 				_, err := f.authenticator.Authenticate(t.Context(), test.token)
 				wantError(t, err, clerkauth.Unauthenticated, test.reason)
 			}

@@ -62,7 +62,7 @@ func newCrowd(t testing.TB, configure ...func(*clerkauth.Options)) *crowd {
 // shortKey signs fast.
 var shortKey = sync.OnceValue(func() *rsa.PrivateKey { return newKey(1024) })
 
-// tokens are tokens of n users of whom nothing is known yet.
+// tokens are tokens of n users who are not cached yet.
 func (c *crowd) tokens(t testing.TB, n int) []string {
 	t.Helper()
 	tokens := make([]string, n)

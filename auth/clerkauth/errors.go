@@ -22,10 +22,10 @@ import (
 type Kind uint8
 
 const (
-	// Unauthenticated: nobody is signed in by this token (HTTP 401).
+	// Unauthenticated: the token does not sign a caller in (HTTP 401).
 	Unauthenticated Kind = iota + 1
-	// Unavailable: Clerk could not be asked and what it would say is not known
-	// (HTTP 503). Never a reason to sign anyone out.
+	// Unavailable: Clerk could not be called and its answer is not cached (HTTP
+	// 503). Never a reason to sign anyone out.
 	Unavailable
 	// Misconfigured: Clerk refuses our own secret key or our request, or no
 	// request can be made, which only the operator can mend (HTTP 500).
@@ -210,11 +210,11 @@ const (
 	maxEvidenceKeys = 5
 )
 
-// Evidence returns what a refusal rests on, such as the azp of a token whose
-// origin is not listed: names and values in turn, for a line of a log. A value is
-// a number, a bool or printable ASCII text of bounded length, and no text has the
-// part of an address before its "@", or a URL's query. Where [Error.Unverified]
-// holds, anybody may have written the text.
+// Evidence returns the facts behind a refusal, such as the azp of a token whose
+// origin is not listed. Names and values alternate, for a line of a log. A
+// value is a number, a bool or printable ASCII text of bounded length. No text
+// has the part of an address before its "@", or a URL's query. Where
+// [Error.Unverified] holds, anybody may have written the text.
 func (e *Error) Evidence() []any {
 	evidence := slices.Clone(e.evidence)
 	for i := 1; i < len(evidence); i += 2 {
@@ -228,7 +228,7 @@ func (e *Error) Evidence() []any {
 	return evidence
 }
 
-// Lookup returns one value of the evidence as it is, nil where there is none.
+// Lookup returns one value of the evidence unchanged, nil if it is missing.
 func (e *Error) Lookup(name string) any {
 	for i := 1; i < len(e.evidence); i += 2 {
 		if e.evidence[i-1] == name {

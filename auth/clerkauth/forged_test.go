@@ -19,8 +19,8 @@ const (
 	ordinaryPayload = `{"azp":"http://localhost:3001","exp":4102444800,"iat":1700000000,"iss":"https://fakeclerk.clerk.accounts.dev","nbf":1700000000,"sid":"sess_1","sts":"active","sub":"user_ada","v":2}`
 )
 
-// forgery returns a token of at most the longest length, with a signature of the
-// right length that nobody made.
+// forgery returns a token of at most the longest length, with a made-up
+// signature of the right length.
 func forgery(header, payload string) string {
 	encode := base64.RawURLEncoding.EncodeToString
 	return encode([]byte(header)) + "." + encode([]byte(payload)) + "." + encode(make([]byte, 256))
@@ -35,8 +35,8 @@ func many(length int, part func(i int) string) string {
 	return b.String()
 }
 
-// forgeries are tokens that anybody can make up, each shape as expensive as it
-// can be made: in a header of the longest length, in one that fills the whole
+// forgeries are tokens that anybody can make up. Each shape is as expensive as
+// possible: in a header of the longest length, in a header that fills the whole
 // token, and in the payload.
 func forgeries() map[string]string {
 	point, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
@@ -81,7 +81,8 @@ func forgeries() map[string]string {
 	const longest = clerkauth.MaxTokenBytes/4*3 - 600 // of a header or payload, undecoded
 	withoutCategory := strings.Replace(ordinaryHeader, `"cat":"cl_B7d4PD111AAA",`, "", 1)
 	for name, member := range members {
-		// 192 and 4,096 bytes are the bounds below which the SDK gets the token as it is.
+		// 192 and 4,096 bytes are the bounds below which the SDK gets the token
+		// unchanged.
 		shapes["small header, "+name] = forgery(within(ordinaryHeader, member(140-len(ordinaryHeader))), ordinaryPayload)
 		shapes["small payload, "+name] = forgery(withoutCategory, within(`{"a":0}`, member(2450)))
 		shapes["small both, "+name] = forgery(within(withoutCategory, member(140-len(withoutCategory))), within(`{"a":0}`, member(2450)))
@@ -114,8 +115,8 @@ func forgeries() map[string]string {
 	return shapes
 }
 
-// TestForgeriesAreRefused: whatever the shape, and whichever kinds of token are
-// accepted, a forgery is refused without a call about it.
+// TestForgeriesAreRefused: a forgery of any shape is refused without a call
+// about it, whichever kinds of token are accepted.
 func TestForgeriesAreRefused(t *testing.T) {
 	for kinds, configure := range map[string]func(*clerkauth.Options){"session tokens": func(*clerkauth.Options) {}, "every kind": acceptEvery} {
 		f := newFixture(t, configure)

@@ -9,8 +9,8 @@ import (
 	"encore.app/fakeclerk"
 )
 
-// FuzzAuthenticate: whatever is not one of the seeds that Clerk signed is
-// refused, with an *Error and without a panic.
+// FuzzAuthenticate: every token except the seeds that Clerk signed is refused,
+// with an *Error and without a panic.
 func FuzzAuthenticate(f *testing.F) {
 	fix := newFixture(f, acceptEvery)
 	good := map[string]bool{}
@@ -51,7 +51,7 @@ func FuzzAuthenticate(f *testing.F) {
 	})
 }
 
-// FuzzBearerToken: what comes out is a part of what went in, and never empty.
+// FuzzBearerToken: the result is a part of the input, and never empty.
 func FuzzBearerToken(f *testing.F) {
 	for _, seed := range []string{"", "Bearer x", "bearer  x", "Bearer", "Bearer ", "Basic x", "Bearer\tx", "Bearer x y", "\x00Bearer x"} {
 		f.Add(seed)

@@ -92,7 +92,8 @@ func Reverify(r Reverification) Requirement {
 // of several requires its own id: Scope("mch_…").
 func Scope(scope string) Requirement { return Requirement{kind: requireScope, name: scope} }
 
-// Accepts requires one of the kinds of token. It is met by nobody without one.
+// Accepts requires one of the kinds of token. A caller without a token never
+// meets it.
 func Accepts(types ...TokenType) Requirement {
 	names := make([]string, len(types))
 	for i, t := range types {
@@ -186,16 +187,16 @@ func (c *Caller) Require(requirements ...Requirement) error {
 // and lacks something.
 type MissingError struct {
 	// Requirement is what the caller lacks. It is the zero Requirement, which
-	// nobody meets, where nothing was required.
+	// no caller meets, where nothing was required.
 	Requirement Requirement
 }
 
 // Error implements error. The text names the requirement, never the caller.
 func (e *MissingError) Error() string { return "clerkauth: requires " + e.Requirement.String() }
 
-// has decides on one requirement. Those of a person are decided as in
-// @clerk/shared, authorization.ts; a machine meets none of them, not even with
-// the id of a user whose API key it has.
+// has decides on one requirement. The requirements of a person are decided as
+// in @clerk/shared, authorization.ts. A machine meets none of them, not even
+// with the id of a user whose API key it has.
 func (c *Caller) has(r Requirement) bool {
 	switch {
 	case c == nil:

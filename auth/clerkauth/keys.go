@@ -24,23 +24,23 @@ import (
 
 const (
 	// refreshAhead is the last part of KeysMaxAge, here a fifth, in which a set
-	// that is in use is refreshed in the background: from the fourth minute on,
-	// unless configured otherwise.
+	// that is in use is refreshed in the background. By default this is from
+	// the fourth minute on.
 	refreshAhead = 5
-	// unknownKeyInterval is the least time between two fetches for the sake of
-	// key ids that are not in the set. Anyone can send those. Clerk does not
-	// limit how often keys are fetched, so the interval is short: after a
-	// rotation that nobody announced, users with tokens of the new key wait for
-	// no longer, however many forged ids arrive meanwhile.
+	// unknownKeyInterval is the least time between two fetches that unknown key
+	// ids cause. Anyone can send those. Clerk does not limit how often keys are
+	// fetched, so the interval is short. After an unannounced rotation, users
+	// with tokens of the new key wait for at most this time, however many
+	// forged ids arrive.
 	unknownKeyInterval = 3 * time.Second
 )
 
 // algorithm is the only one with which Clerk signs session tokens.
 const algorithm = "RS256"
 
-// publicKey is one key of the JWKS. Its address is its identity: a refreshed
+// publicKey is one key of the JWKS. Its address is its identity. A refreshed
 // set keeps the publicKey of a key that did not change, so that a token
-// verified with a key that is gone can be recognized.
+// verified with a removed key can be recognized.
 type publicKey struct{ jwk *clerk.JSONWebKey }
 
 func (k *publicKey) equal(other *clerk.JSONWebKey) bool {
@@ -75,7 +75,7 @@ func (k *publicKey) signed(token string) bool {
 // none during a back-off.
 type keys struct {
 	client       *clerkapi.Client
-	breaker      *breaker.Breaker // of their own: Clerk limits calls for users, not for keys
+	breaker      *breaker.Breaker // separate: Clerk limits calls for users, not for keys
 	counts       counts
 	now          func() time.Time
 	maxAge       time.Duration
@@ -86,7 +86,7 @@ type keys struct {
 	fetch singleflight.Group
 }
 
-// keySet is an immutable snapshot of what is known of the JWKS.
+// keySet is an immutable snapshot of the JWKS.
 type keySet struct {
 	byID        map[string]*publicKey
 	fetchedAt   time.Time // of byID
@@ -193,7 +193,7 @@ func (k *keys) refresh(ctx context.Context, seen *keySet) (*keySet, error) {
 func (k *keys) startFetch(seen *keySet) <-chan singleflight.Result {
 	return k.fetch.DoChan("", func() (any, error) {
 		if set := k.state.Load(); set != seen {
-			return set, nil // replaced meanwhile
+			return set, nil // replaced in between
 		}
 		done, blocked := k.breaker.Begin()
 		if blocked != nil {

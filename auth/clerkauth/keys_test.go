@@ -49,7 +49,7 @@ func TestKeysAreRefreshedAhead(t *testing.T) {
 	if _, err := f.authenticate(t, "user_ada"); err != nil || f.clerk.Requests(jwksRoute) != 1 {
 		t.Fatalf("%v after %d fetches, want 1 fetch", err, f.clerk.Requests(jwksRoute))
 	}
-	f.clerk.SetFault(jwksRoute, fakeclerk.Fault{Kind: fakeclerk.FaultHang}) // nobody who waits gets an answer
+	f.clerk.SetFault(jwksRoute, fakeclerk.Fault{Kind: fakeclerk.FaultHang}) // no waiting request gets an answer
 	f.clock.Advance(time.Second)
 	if _, err := f.authenticate(t, "user_ada"); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestKeysThatAreTooOldAreNotUsed(t *testing.T) {
 	}
 	f.clerk.RotateKey("ins_new")
 	f.clerk.RemoveKey("ins_fakeclerk")
-	f.clock.Advance(5 * time.Minute) // nobody asked in between
+	f.clock.Advance(5 * time.Minute) // no request in between
 	_, err := f.authenticator.Authenticate(t.Context(), token)
 	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUnknownKey)
 	if _, err := f.authenticate(t, "user_ada"); err != nil {
@@ -131,7 +131,7 @@ func TestUnknownKeyWhileClerkIsDown(t *testing.T) {
 }
 
 // TestKeyFaults is the table of what becomes of callers while only the keys
-// cannot be had, by what is known of the keys.
+// cannot be had, by the state of the cached keys.
 func TestKeyFaults(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -114,8 +114,8 @@ func newTokenTypes(kinds []TokenType) (tokenTypes, error) {
 
 func (t tokenTypes) has(kind TokenType) bool { return slices.Contains(t, kind) }
 
-// setSubject names whom a machine token belongs to. It returns false for a
-// subject that a token of the kind cannot have.
+// setSubject sets the owner of a machine token. It returns false for a subject
+// that a token of the kind cannot have.
 func (c *Caller) setSubject(kind TokenType, subject string) bool {
 	user, organization, machine := isUserID(subject), isID(subject, "org_"), isID(subject, machinePrefix)
 	switch kind {
@@ -161,8 +161,8 @@ func (a *Authenticator) TokenType(token string) TokenType {
 }
 
 // machineClaims are the claims of an OAuth access token or M2M token in the
-// form of a JWT. An M2M token has whatever claims its machine put into it:
-// those that decide nothing are not read.
+// form of a JWT. An M2M token has the claims that its machine put into it.
+// Claims that decide nothing are not read.
 type machineClaims struct {
 	Subject   string      `json:"sub"`
 	Issuer    string      `json:"iss"`
@@ -180,8 +180,9 @@ type machineClaims struct {
 	Scopes lenient[string] `json:"scopes"`
 }
 
-// oauthClaims are what an OAuth access token tells beside its scopes, a JWT and
-// Clerk's answer about an opaque one alike. What cannot be read grants nothing.
+// oauthClaims are the claims of an OAuth access token except its scopes, in a
+// JWT and in Clerk's answer about an opaque token. A claim that cannot be read
+// grants nothing.
 type oauthClaims struct {
 	Audience       lenient[stringList] `json:"aud"`
 	OrganizationID lenient[string]     `json:"org_id"`

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// FuzzTokenType: whatever is in its header and payload, a JWT is in order as at
-// most one kind, and jwtType names that one. A token with the prefix of a secret
-// is never a JWT.
+// FuzzTokenType: with any header and payload, a JWT is valid as at most one
+// kind, and jwtType names that kind. A token with the prefix of a secret is
+// never a JWT.
 func FuzzTokenType(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"alg":"RS256","typ":"JWT","cat":"cl_B7d4PD111AAA"}`, `{"sub":"user_ada","sid":"sess_1"}`},
@@ -61,8 +61,8 @@ func FuzzTokenType(f *testing.F) {
 	})
 }
 
-// FuzzMachineAnswer: whatever the Backend API answers, a caller has a subject
-// that its kind can have, and nothing that was revoked or has expired passes.
+// FuzzMachineAnswer: with any answer of the Backend API, a caller has a subject
+// that its kind can have, and no revoked or expired token passes.
 func FuzzMachineAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{"subject":"user_ada","scopes":["a",""],"claims":{"a":1},"revoked":false,"expired":false,"expiration":1764000000000}`,

@@ -31,7 +31,7 @@ func (f *fixture) issue(t testing.TB, token fakeclerk.MachineToken, options ...f
 	return issued
 }
 
-// verifications is how often Clerk was asked about a secret.
+// verifications is how many calls verified a secret.
 func (f *fixture) verifications() int {
 	return f.clerk.Requests(apiKeyRoute) + f.clerk.Requests(m2mRoute) + f.clerk.Requests(oauthRoute)
 }

@@ -33,11 +33,11 @@ const (
 
 	// renewAhead: an answer in use is renewed in the last quarter of its time.
 	renewAhead = 4
-	// keepKnown is for how long a secret that Clerk knew is verified before
-	// those that it never did.
+	// keepKnown is how long a secret that Clerk has accepted is verified before
+	// secrets that Clerk never accepted.
 	keepKnown = time.Hour
-	// keepUnknown is for how long a secret stays refused that Clerk does not
-	// know. It may have been created this moment.
+	// keepUnknown is how long a secret that Clerk does not have stays refused.
+	// It may have been created this moment.
 	keepUnknown = 10 * time.Second
 
 	maxKnownBytes     = 16 << 20
@@ -53,18 +53,18 @@ type secretHash [sha256.Size]byte
 // machineRecord is what Clerk said of a secret that is good.
 type machineRecord struct {
 	caller    Caller
-	checkedAt time.Time                       // when Clerk was asked
+	checkedAt time.Time                       // the time of the call to Clerk
 	user      atomic.Pointer[usercache.Entry] // see usercache.Cache.Find
 }
 
-// machines remembers what Clerk said of API keys and of opaque M2M and OAuth
+// machines caches Clerk's answers about API keys and opaque M2M and OAuth
 // tokens.
 //
-// Anybody can make up secrets, each of which costs a call, and nobody can tell
-// them from those that were created a moment ago. So those that Clerk never knew
-// come last: they take no part of the budget that anybody else may need, are
-// remembered apart, and few of them wait at a time. What a flood of them costs
-// is the first request of a new secret, which may be answered Unavailable.
+// Anybody can make up secrets, each of which costs a call. A made-up secret
+// looks like a secret that was created a moment ago. So secrets that Clerk
+// never accepted come last: they take no part of the budget that other callers
+// may need, are cached separately, and few of them wait at a time. During a
+// flood of them, the first request of a new secret may be answered Unavailable.
 type machines struct {
 	backend *Backend
 	now     func() time.Time
@@ -129,7 +129,7 @@ func (m *machines) find(ctx context.Context, kind TokenType, secret string) (*ma
 	}
 }
 
-// use returns the record, unless the token has expired since Clerk was asked.
+// use returns the record, unless the token has expired since the call to Clerk.
 func (m *machines) use(record *machineRecord) (*machineRecord, error) {
 	if expiry := record.caller.ExpiresAt; !expiry.IsZero() && !m.now().Before(expiry) {
 		return nil, refuse(ReasonExpired)
@@ -201,7 +201,7 @@ func (r *machineRecord) size() int {
 	return fixed + len(r.caller.Subject) + len(r.caller.RawClaims.text) + r.caller.authorizationSize()
 }
 
-// verifySecret asks Clerk whom a secret belongs to. The subject is as in
+// verifySecret fetches the owner of a secret from Clerk. The subject is as in
 // [Backend.call]; for a secret that Clerk never knew it is "".
 //
 // The SDK has a client for two of the three kinds, and decodes more of the
@@ -237,7 +237,7 @@ func (b *Backend) verifySecret(ctx context.Context, kind TokenType, secret, subj
 		return Caller{}, refuse(ReasonUnknownSecret)
 	}
 	// Another 4xx is not about the secret: the instance has the feature turned
-	// off, say. Clerk vouches for nobody then, and anybody can cause it.
+	// off, say. Clerk then confirms no caller, and anybody can cause it.
 	return Caller{}, refuse(ReasonVerificationRefused, append(refused.evidence(), "token_type", string(kind))...)
 }
 

@@ -158,7 +158,7 @@ func TestSecretIsAcceptedSoonAfterItsCreation(t *testing.T) {
 }
 
 // Clerk refuses our own key, or has the feature turned off: the operator's
-// fault, and nobody's secret.
+// fault, not that of a secret.
 func TestVerificationThatClerkRefuses(t *testing.T) {
 	for status, want := range map[int]clerkauth.Kind{401: clerkauth.Misconfigured, 429: clerkauth.Unavailable, 500: clerkauth.Unavailable} {
 		f := newFixture(t, acceptEvery)
@@ -171,9 +171,8 @@ func TestVerificationThatClerkRefuses(t *testing.T) {
 	}
 }
 
-// Secrets that somebody makes up cost those who are known nothing, and people
-// who sign in neither: the clock stands still, so that what the flood takes of
-// the budget is gone.
+// Made-up secrets cost accepted secrets and users who sign in nothing. The
+// clock stands still, so that the budget that the flood uses does not refill.
 func TestFloodOfMadeUpSecrets(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(o *clerkauth.Options) { o.AcceptsToken, o.RateLimitShare = everyType, 0.8 })

@@ -26,16 +26,17 @@ type Options struct {
 
 	// AuthorizedParties are the origins (scheme, host and port) of the frontends
 	// whose tokens are accepted, as browsers write them, compared with the azp
-	// claim. Apps have schemes of their own: capacitor://localhost. When empty, azp is
-	// not checked, which in production invites tokens made for other origins.
-	// The first label may be a wildcard, for preview deployments:
+	// claim. Apps use their own schemes: capacitor://localhost. When empty, azp
+	// is not checked, which in production invites tokens made for other
+	// origins. The first label may be a wildcard, for preview deployments:
 	// https://*.preview.example.com accepts https://pr-7.preview.example.com,
-	// and neither https://preview.example.com nor https://a.b.preview.example.com.
+	// and neither https://preview.example.com nor
+	// https://a.b.preview.example.com.
 	AuthorizedParties []string
 
 	// AllowMissingAuthorizedParty accepts tokens without an azp claim although
-	// AuthorizedParties are configured. Native apps obtain such tokens, and so
-	// does anything else that is not a browser. Tokens with an azp are still
+	// AuthorizedParties are configured. Native apps and all other clients that
+	// are not browsers obtain such tokens. Tokens with an azp are still
 	// compared.
 	AllowMissingAuthorizedParty bool
 
@@ -49,10 +50,11 @@ type Options struct {
 	// that are not Clerk's own. When empty, none stays.
 	CarryClaims []string
 
-	// Issuer is the instance's Frontend API URL, compared with the iss claim: an
-	// origin, or the URL of your proxy, such as https://app.example.com/__clerk.
-	// When empty, https://clerk.… and https://….clerk.accounts.dev are
-	// accepted; the signature still ties the token to the instance.
+	// Issuer is the instance's Frontend API URL, compared with the iss claim.
+	// It is an origin, or the URL of your proxy, such as
+	// https://app.example.com/__clerk. When empty, https://clerk.… and
+	// https://….clerk.accounts.dev are accepted; the signature still ties the
+	// token to the instance.
 	Issuer string
 
 	// APIURL is where the Backend API is, with or without /v1. The default is
@@ -62,27 +64,27 @@ type Options struct {
 	// In the durations below, 0 stands for the default and a negative value for
 	// none at all.
 
-	// KeysMaxAge is for how long fetched public keys serve; a key that Clerk no
+	// KeysMaxAge is the maximum age of fetched public keys. A key that Clerk no
 	// longer lists is accepted for at most that long. The default, and the
 	// longest, is 5 minutes. With none, each request fetches the keys.
 	KeysMaxAge time.Duration
 
-	// KeysStaleIfError is for how much longer they serve while Clerk cannot be
-	// asked (named after RFC 5861). The default is 1 hour.
+	// KeysStaleIfError is how much longer they are used while Clerk is
+	// unavailable (named after RFC 5861). The default is 1 hour.
 	KeysStaleIfError time.Duration
 
-	// UserMaxAge is for how long a loaded user is fresh. The default is 1 minute.
+	// UserMaxAge is how long a loaded user is fresh. The default is 1 minute.
 	// With none, users are refreshed every few seconds while they are active.
 	UserMaxAge time.Duration
 
-	// UserStaleIfError is for how much longer a user is served as last seen,
-	// while a refresh is on its way or Clerk cannot be asked. The default is 15
-	// minutes. With none, a request waits for Clerk once UserMaxAge has passed.
+	// UserStaleIfError is how much longer the cached user is served, while a
+	// refresh runs or Clerk is unavailable. The default is 15 minutes. With
+	// none, a request waits for Clerk once UserMaxAge has passed.
 	UserStaleIfError time.Duration
 
-	// OpaqueTokenMaxAge is for how long Clerk's answer about an API key or an opaque
-	// token is used: a revoked one is refused after that at the latest. The
-	// default is 1 minute. Clerk bills each verification, and one in use is
+	// OpaqueTokenMaxAge is the maximum age of Clerk's answer about an API key
+	// or an opaque token. A revoked token is refused after that at the latest.
+	// The default is 1 minute. Clerk bills each verification, and one in use is
 	// verified again after three quarters of the time. With none, each request
 	// with such a token waits for Clerk.
 	OpaqueTokenMaxAge time.Duration
@@ -133,7 +135,7 @@ func (o Options) CallLimit() int {
 }
 
 // variables name the options that the environment can set, by the names that
-// Clerk's own SDKs read, and two alike.
+// Clerk's own SDKs read, and two names in the same style.
 var variables = map[string]string{
 	"SecretKey":         "CLERK_SECRET_KEY",
 	"JWTKey":            "CLERK_JWT_KEY",
@@ -246,7 +248,7 @@ func (o *Options) completeDurations() error {
 }
 
 // Observer counts what an [Authenticator] does. Add is called from many
-// goroutines at once, on the path of every request and under locks: it must be
+// goroutines at once, on the path of every request and under locks. It must be
 // safe and quick, and must not call the Authenticator.
 type Observer interface {
 	// Add adds n to the counter with the label. Each [Counter] says which few
@@ -273,13 +275,13 @@ const (
 	// ids.
 	CountKeyFetches Counter = "key_fetches"
 
-	// CountUserBatches counts the calls that load users, by why the call was
-	// made: "sign_in" for users who were not known, "refresh" for users whose
-	// record was stale, "single" for one user who is asked for separately.
+	// CountUserBatches counts the calls that load users, by the reason of the
+	// call: "sign_in" for users who were not cached, "refresh" for users whose
+	// record was stale, "single" for one user who is loaded separately.
 	CountUserBatches Counter = "user_batches"
 
-	// CountUsers counts the users for whom a load ended, by "loaded",
-	// "refused" (deleted or banned) or the [Reason] of the failure.
+	// CountUsers counts the users whose load ended, by "loaded", "refused"
+	// (deleted or banned) or the [Reason] of the failure.
 	CountUsers Counter = "users"
 
 	// CountStale counts requests that were served with an answer past its
@@ -315,9 +317,9 @@ func (c *Counters) Add(counter Counter, label string, n int) {
 }
 
 // ServeHTTP implements [http.Handler]: an object with a member such as
-// "decisions{accepted}" for each label that was counted. It answers only clients
-// on this machine that ask for this machine, and nobody if c is nil. A page of
-// another site can resolve its own name to this machine.
+// "decisions{accepted}" for each label that was counted. It answers only
+// clients on this machine that request this machine's name, and no client if c
+// is nil. A page of another site can resolve its own name to this machine.
 func (c *Counters) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c == nil || !loopback(r.RemoteAddr) || !loopback(r.Host) {
 		http.NotFound(w, r)

@@ -1,5 +1,5 @@
-// Package backoff remembers what failed on its own account, such as one user's
-// record. Each key waits for itself.
+// Package backoff stores failures that concern one key alone, such as one
+// user's record. Each key waits separately.
 //
 //	state    event                    next state
 //	unknown  Add                      waiting, for 1 s
@@ -36,7 +36,7 @@ type failure struct {
 	until time.Time
 }
 
-// New returns a Keyed that knows of no failure.
+// New returns a Keyed without failures.
 func New(now func() time.Time) *Keyed {
 	return &Keyed{now: now, cache: cache.New(now, otter.Options[string, failure]{
 		MaximumSize: MaxKeys,
@@ -56,7 +56,7 @@ func (k *Keyed) Check(key string) (waiting error, recent bool) {
 	return nil, recent
 }
 
-// Add remembers a failure. A longer retryAfter replaces the wait.
+// Add stores a failure. A longer retryAfter replaces the wait.
 func (k *Keyed) Add(key string, err error, retryAfter time.Duration) {
 	now := k.now()
 	k.cache.Compute(key, func(known failure, _ bool) (failure, otter.ComputeOp) {

@@ -10,9 +10,9 @@
 //
 // A batch that fails is loaded again one id at a time. A stale id for which a
 // request waits becomes new. An open circuit ends all that is queued. A call
-// leaves as soon as its queue has fewer than its calls under way: a single id
-// waits for nothing, and a crowd is loaded by the hundred. There is no goroutine
-// while there is nothing to load.
+// starts as soon as its queue has fewer than its calls under way. A single id
+// does not wait; under load, ids are loaded up to 100 per call. There is no
+// goroutine while there is nothing to load.
 package batch
 
 import (
@@ -61,7 +61,7 @@ type Config[V any] struct {
 	// Classify says whether an error of Fetch is Failed or Unclear, and how long
 	// the service wants to be left alone.
 	Classify func(error) (breaker.Outcome, time.Duration)
-	// Store stores a value and returns the one that counts.
+	// Store stores a value and returns the value that counts.
 	Store func(id string, value V) V
 	// Sent is told of each call, and Ended of each id.
 	Sent  func(queue string)
@@ -92,7 +92,7 @@ type queue[V any] struct {
 	due       bool // the timer has fired
 }
 
-// pending is one id on its way. All who ask for the id share it.
+// pending is one id that is being loaded. All requests for the id share it.
 type pending[V any] struct {
 	id    string
 	queue *queue[V]     // nil once sent

@@ -13,9 +13,10 @@
 // since the call began, or if a call that began later has succeeded.
 //
 // sony/gobreaker/v2 opens for one fixed time and forgets the failure; Retry-After
-// and a growing backoff need a delay by result. failsafe-go has that, counts the
-// results of calls that began in an earlier state, and its module requires gRPC.
-// Both read the system's clock, where clerkauth has one to inject.
+// and a growing backoff need a delay by result. Failsafe-go has that, but
+// counts the results of calls that began in an earlier state, and its module
+// requires gRPC. Both read the system's clock, where clerkauth has one to
+// inject.
 package breaker
 
 import (
@@ -38,7 +39,7 @@ type Outcome int
 const (
 	Ignored   Outcome = iota // nothing
 	Succeeded                // it works
-	Unclear                  // it may fail, or only what was asked for
+	Unclear                  // it may fail, or only the thing requested
 	Failed                   // it fails
 )
 
@@ -49,7 +50,7 @@ type Breaker struct {
 	mu        sync.Mutex
 	calls     uint64 // the newest call's number
 	decided   uint64 // results of calls up to this number count for nothing
-	probe     uint64 // the number of the probe, 0 while none is out
+	probe     uint64 // the number of the probe, 0 while no probe runs
 	failure   error  // nil while closed
 	openUntil time.Time
 	opened    int // times in a row

@@ -14,8 +14,8 @@ type done = func(Outcome, error, time.Duration) bool
 
 var errDown = errors.New("down")
 
-// TestResults is the table of what a result means, by what was learned between
-// the beginning of its call and its end.
+// TestResults is the table of what a result means, by the results received
+// between the beginning of its call and its end.
 func TestResults(t *testing.T) {
 	unclear := func(n int, begin func() done) {
 		for range n {

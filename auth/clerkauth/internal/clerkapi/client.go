@@ -30,9 +30,9 @@ import (
 )
 
 const (
-	// CallTimeout bounds one call, connection and body included, and LoadTimeout
-	// one that loads several users: while 20,000 users arrive on two processors, an answer
-	// waits for seconds until it is read.
+	// CallTimeout bounds one call, connection and body included, and
+	// LoadTimeout a call that loads several users. While 20,000 users arrive on
+	// two processors, an answer waits for seconds until it is read.
 	CallTimeout = 2500 * time.Millisecond
 	LoadTimeout = 5 * time.Second
 
@@ -69,8 +69,8 @@ func New(client http.Client, url, secretKey string, now func() time.Time, called
 	return c
 }
 
-// transport returns the transport with pings and more connections. One of another
-// type than the standard library's stays as it is.
+// transport returns the transport with pings and more connections. A transport
+// of another type than the standard library's is not changed.
 func transport(given http.RoundTripper) http.RoundTripper {
 	if given == nil {
 		given = http.DefaultTransport
@@ -160,8 +160,8 @@ func classify(err error, seen *response) *Error {
 }
 
 // clerkCode returns the code in an error body of Clerk's shape, and whether the
-// error has that shape. It leaves out a code that is not a word of a program: such
-// a code may repeat what was asked.
+// error has that shape. It leaves out a code that is not a word of a program:
+// such a code may repeat a part of the request.
 func clerkCode(err error) (code string, fromClerk bool) {
 	var e *clerk.APIErrorResponse
 	if !errors.As(err, &e) {

@@ -58,7 +58,7 @@ func IsNotFound(err error) bool {
 }
 
 // Guard runs work that several requests wait for. A panic becomes the error of
-// those requests: in a goroutine of its own it would end the process.
+// those requests: in a separate goroutine it would end the process.
 func Guard(work func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -85,7 +85,7 @@ func panicked(p any) error {
 	}
 }
 
-// Raw is a JSON body as it came.
+// Raw is a JSON body, unchanged.
 type Raw []byte
 
 // Read implements [clerk.ResponseReader].

@@ -43,9 +43,9 @@ type Class string
 
 // The classes.
 const (
-	SignIn        Class = "sign_in"        // a user waits who is not cached
-	Machine       Class = "machine"        // a machine waits whose secret Clerk knew
-	Refresh       Class = "refresh"        // a stale record serves meanwhile
+	SignIn        Class = "sign_in"        // a user who is not cached waits
+	Machine       Class = "machine"        // a machine whose secret Clerk has accepted waits
+	Refresh       Class = "refresh"        // a stale record is served until then
 	Other         Class = "other"          // the application's own calls
 	UnknownSecret Class = "unknown_secret" // anybody can make up such a secret
 	Background    Class = "background"     // reconciliation
@@ -156,7 +156,7 @@ func (l *Limiter) await(ctx context.Context, wait time.Duration, q *queue, tenan
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !q.leaveLocked(tenant, turn) // its turn may have come meanwhile
+	return !q.leaveLocked(tenant, turn) // its turn may have come in between
 }
 
 // joinLocked returns what to wait for, nil if too many calls wait.

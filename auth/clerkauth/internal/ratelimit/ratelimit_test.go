@@ -20,7 +20,7 @@ type testClock struct{ now time.Time }
 
 func (c *testClock) Now() time.Time { return c.now }
 
-// TestLimiterStaysBelowTheLimit: whatever the demand, no ten seconds see more
+// TestLimiterStaysBelowTheLimit: under any demand, no ten seconds see more
 // calls than Clerk allows: of one process, and of ten with a tenth each.
 func TestLimiterStaysBelowTheLimit(t *testing.T) {
 	for _, test := range []struct {
@@ -102,7 +102,7 @@ func TestLimiterClasses(t *testing.T) {
 }
 
 // TestCallInARowWaitsForItsToken: a handful of calls find the bucket empty, and
-// get their tokens as they come in.
+// get their tokens one after the other.
 func TestCallInARowWaitsForItsToken(t *testing.T) {
 	b := newTest(time.Now, 0.8*development)
 	for i := range 4 {
@@ -189,7 +189,7 @@ func TestManyTenantsAreBounded(t *testing.T) {
 	}
 }
 
-// TestUnknownSecretsHaveARate: whatever the demand and however idle the budget.
+// TestUnknownSecretsHaveARate: under any demand and however idle the budget.
 func TestUnknownSecretsHaveARate(t *testing.T) {
 	clock := &testClock{now: time.Unix(1e9, 0)}
 	b := New(0.8*production, 5, clock.Now, func(Class) {})
@@ -241,8 +241,8 @@ func (l *Limiter) reserve() time.Duration {
 	return l.bucket.ReserveN(now, 1).DelayFrom(now)
 }
 
-// TestMadeUpSecretsComeLast: whatever a flood of unknown secrets takes, there is
-// a token left for everybody else.
+// TestMadeUpSecretsComeLast: a flood of unknown secrets leaves a token for all
+// other calls.
 func TestMadeUpSecretsComeLast(t *testing.T) {
 	for _, limit := range []float64{production, development} {
 		now := time.Now()

@@ -15,9 +15,9 @@ import (
 	"encore.app/auth/clerkauth/internal/clerkapi"
 )
 
-// Fetch loads users from Clerk with one call. A list leaves out users that Clerk
-// does not have, and does not promise to be complete: only a call for one user
-// tells that Clerk does not have the user.
+// Fetch loads users from Clerk with one call. A list leaves out users that
+// Clerk does not have, and does not promise to be complete. Only a call for one
+// user tells that Clerk does not have the user.
 func Fetch(client *clerkapi.Client, ids []string, now time.Time) (found map[string]batch.Result[Record], err error) {
 	path, timeout, params := "/users", clerkapi.LoadTimeout, &user.ListParams{UserIDs: ids, ListParams: clerk.ListParams{Limit: clerk.Int64(100)}}
 	if len(ids) == 1 {

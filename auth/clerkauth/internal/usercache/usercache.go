@@ -1,4 +1,4 @@
-// Package usercache remembers Clerk users.
+// Package usercache caches Clerk users.
 //
 //	record                        a request               in the background
 //	none, or older than below     waits for a load        -
@@ -7,7 +7,7 @@
 //	refusal, age < maxAge         is refused              -
 //	refusal, and a newer token    waits for a load        -
 //
-// The age counts from the time as of which Clerk is known to agree.
+// The age counts from the last time at which Clerk confirmed the record.
 package usercache
 
 import (
@@ -44,14 +44,14 @@ type Record struct {
 	EmailVerified bool
 	Refusal       string // "" for a user who is not refused
 
-	// UpdatedAt is when the user was changed, by Clerk's clock. For a deleted user
-	// it is the time as of which that is known.
+	// UpdatedAt is the time of the user's last change, by Clerk's clock. For a
+	// deleted user it is the time as of which that is known.
 	UpdatedAt time.Time
-	// CheckedAt is as of when the record is known to be true.
+	// CheckedAt is the last time at which Clerk confirmed the record.
 	CheckedAt time.Time
-	// RefusalCoversTokensUntil is the latest time of issue of a token that the
-	// refusal answers. Clerk issues no tokens to refused users: a newer token
-	// forces a load.
+	// RefusalCoversTokensUntil is the latest time of issue of a token that is
+	// refused from the cache. Clerk issues no tokens to refused users: a newer
+	// token forces a load.
 	RefusalCoversTokensUntil time.Time
 }
 
@@ -62,7 +62,7 @@ type Entry struct {
 	removed   atomic.Bool  // from the cache, which may hold a newer entry
 }
 
-// Cache remembers users.
+// Cache caches users.
 type Cache struct {
 	now                  func() time.Time
 	maxAge, staleIfError time.Duration
@@ -135,7 +135,7 @@ func (c *Cache) load(ctx context.Context, id string, issuedAt time.Time, entry *
 		return nil, err
 	}
 	if record.Refusal != "" && issuedAt.After(record.RefusalCoversTokensUntil) && !record.CheckedAt.Before(now) {
-		record.RefusalCoversTokensUntil = issuedAt // Clerk was asked after the token came
+		record.RefusalCoversTokensUntil = issuedAt // the user was loaded after the token arrived
 		record = c.Put(id, record)
 	}
 	return &record, nil
@@ -150,9 +150,10 @@ func (c *Cache) refresh(id string, entry *Entry, now time.Time) {
 	}
 }
 
-// Put stores a record unless a newer one is known, and returns the one that
-// counts. Newer is decided by Clerk's clock alone. Of two records of the same
-// time the one that was checked later counts, and a refusal wins a tie.
+// Put stores a record unless the cache has a newer record, and returns the
+// record that counts. Newer is decided by Clerk's clock alone. Of two records
+// of the same time the record that was checked later counts, and a refusal wins
+// a tie.
 func (c *Cache) Put(id string, record Record) Record {
 	kept := record
 	c.cache.Compute(id, func(known *Entry, found bool) (*Entry, otter.ComputeOp) {
@@ -162,7 +163,7 @@ func (c *Cache) Put(id string, record Record) Record {
 		if found && known.supersedes(&record) {
 			kept = known.Record
 			if known.Refusal == "" && record.CheckedAt.After(kept.CheckedAt) {
-				kept.CheckedAt = record.CheckedAt // Clerk knows nothing newer
+				kept.CheckedAt = record.CheckedAt // Clerk has no newer record
 			}
 			if record.RefusalCoversTokensUntil.After(kept.RefusalCoversTokensUntil) {
 				kept.RefusalCoversTokensUntil = record.RefusalCoversTokensUntil
