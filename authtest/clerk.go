@@ -1,7 +1,7 @@
-// Package authtest signs callers in for the tests of an app's endpoints: under
-// encore test without a token ([SignIn]), and over HTTP with the tokens of a fake
-// Clerk ([StartClerk]). SignIn is there under the build tag encore_local alone,
-// which encore test sets, so that other tests do without Encore.
+// Package authtest signs callers in for the tests of an app's endpoints. Under
+// encore test it needs no token ([SignIn]); over HTTP it uses the tokens of a
+// fake Clerk ([StartClerk]). SignIn is there under the build tag encore_local
+// alone, which encore test sets, so that other tests do without Encore.
 package authtest
 
 import (

@@ -21,9 +21,9 @@ type Claims map[string]any
 // SignIn makes caller the one who calls in the current test, as the auth handler
 // does for a request. It works under encore test only.
 //
-// A caller needs little: a TokenType other than [clerkauth.SessionToken], and a
-// Subject other than the user, are named; an organization with a role or with
-// permissions has an ID if the test gives none.
+// A caller needs few fields. A test names a TokenType other than
+// [clerkauth.SessionToken], and a Subject other than the user. An organization
+// with a role or with permissions gets an ID if the test gives none.
 func SignIn(t testing.TB, caller clerkauth.Caller, claims ...Claims) {
 	t.Helper()
 	complete(&caller)

@@ -19,8 +19,9 @@ import (
 // An empty azp leaves the claim out, as in a native app; the JSON objects claims
 // and headers are merged into the token, where null deletes a field.
 //
-// It gives a token for a banned user too, whom the Backend API refuses: a caller
-// needs one to see what happens to a user who is banned while signed in.
+// It gives a token for a banned user too, although the Backend API refuses the
+// user. A caller needs such a token to see what happens to a user who is banned
+// while signed in.
 func (s *Server) getToken(r *http.Request) (any, error) {
 	query := r.URL.Query()
 	var options []TokenOption

@@ -1,4 +1,4 @@
-// Package fakeclerk is an in-memory Clerk on a loopback address: it signs real
+// Package fakeclerk is an in-memory Clerk on a loopback address. It signs real
 // tokens with a real key and answers the parts of Clerk's APIs that a backend
 // and its page use. Tests and the development command call it in the place of a
 // Clerk account; Clerk's own SDKs work against it unchanged.
@@ -9,29 +9,30 @@
 //
 // Under URL + "/v1". Each route asks for "Authorization: Bearer <secret key>".
 // Lists take limit, offset and order_by. A machine's secret key does for M2M
-// tokens what the instance's does, and is the one that creates them. For machine
-// tokens the "/v1" may be left out, as Clerk's JavaScript SDK does. Its requests
-// are counted; they can be limited, delayed and broken, by the methods of
-// [faulty.Server]. Organizations can be switched off, as in a new instance.
+// tokens what the instance's key does, and is the key that creates them. For
+// machine tokens the "/v1" may be left out, as Clerk's JavaScript SDK does. Its
+// requests are counted; they can be limited, delayed and broken, by the methods
+// of [faulty.Server]. Organizations can be switched off, as in a new instance.
 //
 // # Frontend API
 //
-// What Clerk's JavaScript needs to sign in with a ticket, to keep a session and
-// its token fresh, to switch the active organization and to sign out. Give it
-// [Server.PublishableKey], and the URL as its proxyUrl. Pages of every
-// origin may ask, and the azp claim of a token is the origin that did. A browser
-// is known by its dev browser, in the query, and never by a cookie of this
-// server. Methods but GET and POST come as POST with _method=.
+// The part that Clerk's JavaScript needs to sign in with a ticket, to keep a
+// session and its token fresh, to switch the active organization and to sign
+// out. Give it [Server.PublishableKey], and the URL as its proxyUrl. Pages of
+// every origin may ask, and the azp claim of a token is the origin that did. A
+// browser is known by its dev browser, in the query, and never by a cookie of
+// this server. Methods but GET and POST come as POST with _method=.
 //
 // # OAuth
 //
-// What an OAuth client needs to sign a user in: metadata (RFC 8414 and OpenID
-// Connect), dynamic client registration, the authorization code flow with PKCE,
-// refresh tokens, and user information. The page of the authorization endpoint
-// lists the accounts. A test without a browser adds &user_id= or &email= to that
-// address, and &org= for the organization, and is redirected at once. Access
-// tokens are JWTs, as Clerk's are, or opaque: [Server.SetOpaqueAccessTokens]. A
-// client that names no resource gets its own id as audience.
+// The part that an OAuth client needs to sign a user in. It has metadata (RFC
+// 8414 and OpenID Connect), dynamic client registration, the authorization code
+// flow with PKCE, refresh tokens, and user information. The page of the
+// authorization endpoint lists the accounts. A test without a browser adds
+// &user_id= or &email= to that address, and &org= for the organization, and is
+// redirected at once. Access tokens are JWTs, as Clerk's are, or opaque:
+// [Server.SetOpaqueAccessTokens]. A client that names no resource gets its own
+// id as audience.
 //
 // # Tokens and control
 //
@@ -61,10 +62,10 @@
 // # Webhooks
 //
 // With [Options].WebhookURL, or a URL set later, changes are sent there as Svix
-// sends Clerk's events: signed with [Server.WebhookSigningSecret], and repeated
-// under the same svix-id until the answer is a success. PUT /fakeclerk/webhooks
-// with hold leaves the delivery to a test, which sends each message itself: late,
-// in another order, more than once, or never.
+// sends Clerk's events. They are signed with [Server.WebhookSigningSecret], and
+// repeated under the same svix-id until the answer is a success. PUT
+// /fakeclerk/webhooks with hold leaves the delivery to a test, which sends each
+// message itself: late, in another order, more than once, or never.
 //
 //	user.created, user.updated (also for a ban), user.deleted
 //	session.ended, session.revoked

@@ -28,7 +28,8 @@ func Example() {
 		panic(err)
 	}
 
-	// What the code under test does with it, told nothing but the URL and the secret key.
+	// The code under test does the following with it, given only the URL and
+	// the secret key.
 	claims, err := jwt.Verify(context.Background(), &jwt.VerifyParams{
 		Token: token,
 		JWKSClient: jwks.NewClient(&clerk.ClientConfig{BackendConfig: clerk.BackendConfig{

@@ -34,7 +34,7 @@ const (
 // SetUserFault breaks the record of one user, in the place of its earlier fault:
 // GET /v1/users/{id}, and every page of GET /v1/users that holds the record. A
 // fault of the route comes first. [FaultWrongJSON] replaces only the record, so
-// that a page goes out with one odd record in it. It panics for an invalid fault
+// that a page is sent with one odd record in it. It panics for an invalid fault
 // and for [FaultRefused].
 func (s *Server) SetUserFault(userID string, fault Fault) {
 	if err := s.Break("", userID, fault); err != nil {

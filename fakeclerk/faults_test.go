@@ -95,7 +95,7 @@ func TestFaultScope(t *testing.T) {
 	}
 	want("GET /v1/users/user_ada", 500)
 	want("GET /v1/nothing", 500)
-	want("GET /token?email=ada@example.com", 200) // a convenience goes on
+	want("GET /token?email=ada@example.com", 200) // a convenience continues to work
 	want("GET /v1/jwks", 429)
 	want("GET /v1/jwks", 429)
 	want("GET /v1/jwks", 500) // used up: that of every route

@@ -8,9 +8,10 @@ import (
 )
 
 // frontendHost is the Frontend API host that [Server.PublishableKey] names. Its
-// suffix makes Clerk's JavaScript take the instance for a development one, which
-// keeps its client in the dev browser (__clerk_db_jwt) rather than in a cookie of
-// this server: one that no browser would send from a page on another host.
+// suffix makes Clerk's JavaScript take the instance for a development instance.
+// Such an instance keeps its client in the dev browser (__clerk_db_jwt) rather
+// than in a cookie of this server, which no browser would send from a page on
+// another host.
 const frontendHost = "fakeclerk.clerk.accounts.dev"
 
 // PublishableKey is the key that a page gives to Clerk's JavaScript (Clerk's
@@ -96,8 +97,8 @@ func (s *Server) createDevBrowser(*http.Request) (any, error) {
 	return object{"object": "dev_browser", "id": devBrowser, "client_id": client.id}, nil
 }
 
-// getClient answers GET /v1/client, with null for a browser where nobody is
-// signed in.
+// getClient answers GET /v1/client, with null for a browser without a signed-in
+// user.
 func (s *Server) getClient(r *http.Request, client *browserClient) (any, error) {
 	if len(s.activeSessions(client)) == 0 {
 		return nil, nil
@@ -106,8 +107,8 @@ func (s *Server) getClient(r *http.Request, client *browserClient) (any, error) 
 }
 
 // getTicket answers GET /ticket?email=…, or user_id= in place of email=, with a
-// sign-in ticket as plain text: whoever brings it to the Frontend API is signed
-// in as the user, once.
+// sign-in ticket as plain text. A client that sends the ticket to the Frontend
+// API is signed in as the user, once.
 func (s *Server) getTicket(r *http.Request) (any, error) {
 	user, err := s.named(r.URL.Query())
 	if err != nil {
@@ -118,8 +119,8 @@ func (s *Server) getTicket(r *http.Request) (any, error) {
 	return plainText(ticket), nil
 }
 
-// createSignIn answers POST /v1/client/sign_ins for the strategy "ticket", the
-// one that needs no form.
+// createSignIn answers POST /v1/client/sign_ins for the strategy "ticket",
+// which needs no form.
 func (s *Server) createSignIn(r *http.Request, client *browserClient) (any, error) {
 	var p struct{ Strategy, Ticket string }
 	if err := decode(r, &p); err != nil {
@@ -209,8 +210,8 @@ func (s *Server) factorVerificationAge(session *Session) []int {
 	return []int{int(s.now().Sub(session.CreatedAt).Minutes()), -1}
 }
 
-// newClientResource is what the browser learns about itself. Its sessions carry
-// tokens for the page that asks.
+// newClientResource is the description of the client that the browser receives.
+// Its sessions carry tokens for the page that asks.
 func (s *Server) newClientResource(r *http.Request, client *browserClient) (any, error) {
 	var sessions []any
 	for _, session := range s.activeSessions(client) {

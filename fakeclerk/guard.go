@@ -9,7 +9,7 @@ import (
 )
 
 // guard decides which web pages reach the server: it listens on loopback, where
-// every page that the developer has open reaches it, whatever site it is from.
+// every page that the developer has open, from any site, reaches it.
 func (s *Server) guard(next http.Handler) http.Handler {
 	// Every origin may use the Frontend API, as Clerk's development instances:
 	// which one a token was given to stands in its azp claim, for the backend to

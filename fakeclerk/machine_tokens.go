@@ -232,9 +232,9 @@ func (s *Server) revokeToken(t *MachineToken, p machineTokenParams) *MachineToke
 	return s.revoke(t, p.RevocationReason)
 }
 
-// sentToken finds the token that a client sent to its receiver, and that one
-// asks about. A token that is revoked or expired is found too, and its fields
-// say so. A machine finds the tokens that are for it only.
+// sentToken finds the token that a client sent to its receiver, and that the
+// receiver verifies. A token that is revoked or expired is found too, and its
+// fields say so. A machine finds the tokens that are for it only.
 func (s *Server) sentToken(r *http.Request, p machineTokenParams, tokenType string) (*MachineToken, error) {
 	sent := cmp.Or(p.AccessToken, p.Token, p.Secret) // the parameter of an OAuth access token was once "secret"
 	found := s.machineTokens.where(func(t *MachineToken) bool { return t.Type == tokenType && t.Token == sent })

@@ -64,7 +64,7 @@ func (s *Server) oauthScopes() []string {
 }
 
 // getOAuthMetadata answers with the metadata of RFC 8414. The issuer is the
-// address at which a client finds it, whatever the iss claim of tokens is.
+// address at which a client finds it, also if the iss claim of tokens differs.
 func (s *Server) getOAuthMetadata(*http.Request) (any, error) {
 	url := s.URL()
 	return object{
@@ -298,7 +298,8 @@ func (s *Server) getUserInfo(r *http.Request) (any, error) {
 	return s.userInfo(found[0]), nil
 }
 
-// userInfo is what the scopes of an access token let its client know of the user.
+// userInfo is the part of the user's record that the scopes of an access token
+// open to its client.
 func (s *Server) userInfo(t *MachineToken) object {
 	user := s.users.byKey[t.Subject]
 	info := object{"sub": user.ID, "user_id": user.ID}

@@ -169,8 +169,7 @@ func (s *Server) addMembership(organizationID, userID, role string) (*Membership
 }
 
 // UpdateMembership gives a member another role. It fails with
-// [ErrUnknownMembership], and with [ErrLastAdmin] where nobody else would be
-// admin.
+// [ErrUnknownMembership], and with [ErrLastAdmin] where no admin would be left.
 func (s *Server) UpdateMembership(organizationID, userID, role string) (Membership, error) {
 	return locked(s, func() (*Membership, error) { return s.changeMembership(organizationID, userID, role) })
 }
@@ -197,7 +196,7 @@ func (s *Server) lastAdmin(m *Membership) bool {
 
 // RemoveMembership takes a user out of an organization. Tokens already signed
 // name it until they expire. It fails with [ErrUnknownMembership], and with
-// [ErrLastAdmin] where nobody else is admin.
+// [ErrLastAdmin] where no other member is admin.
 func (s *Server) RemoveMembership(organizationID, userID string) (Membership, error) {
 	return locked(s, func() (*Membership, error) { return s.removeMembership(organizationID, userID) })
 }

@@ -57,9 +57,9 @@ func (s *Server) activate(t *token) error {
 	return nil
 }
 
-// packPermissions turns "org:teams:read" and so on into what a version 2 token
-// holds: the features, the permissions and, for each feature, a bit mask over
-// the permissions whose lowest bit is the first.
+// packPermissions turns "org:teams:read" and so on into the claims of a version
+// 2 token: the features, the permissions and, for each feature, a bit mask over
+// the permissions. The lowest bit is the first permission.
 func packPermissions(granted []string) (features, permissions, masks []string) {
 	bits := make(map[string]uint64)
 	for _, permission := range granted {

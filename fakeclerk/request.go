@@ -16,9 +16,9 @@ import (
 // maxBody bounds what a request may send, in bytes.
 const maxBody = 1 << 20
 
-// decode reads a JSON or form-encoded body into target. What is not in the body
-// stays as it is. No body, and the "null" that Clerk's Go SDK sends for none,
-// change nothing.
+// decode reads a JSON or form-encoded body into target. Fields that are not in
+// the body do not change. No body, and the "null" that Clerk's Go SDK sends for
+// none, change nothing.
 func decode(r *http.Request, target any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -28,9 +28,10 @@ func decode(r *http.Request, target any) error {
 	return unmarshal(body, err, target)
 }
 
-// decodeControl reads the body of a control request: JSON, whatever its type is,
-// since curl -d gives it that of a form. Durations are written "1.5s", and an
-// unknown field is an error, as it would be a misspelt one that does nothing.
+// decodeControl reads the body of a control request: JSON with any content
+// type, since curl -d sends the type of a form. Durations are written "1.5s",
+// and an unknown field is an error, as it would be a misspelt one that does
+// nothing.
 func decodeControl(r *http.Request, target any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	return unmarshal(body, err, target, json.RejectUnknownMembers(true), json.WithUnmarshalers(durations))

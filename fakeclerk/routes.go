@@ -20,8 +20,8 @@ const (
 	control                    // no page at all
 )
 
-// handler answers a request while the server's mu is held: with a value to send
-// as JSON, one of the types below, or nil for 204; or with an error.
+// handler answers a request while the server's mu is held. The answer is a
+// value to send as JSON, one of the types below, nil for 204, or an error.
 type handler func(*http.Request) (any, error)
 
 type created struct{ object } // 201

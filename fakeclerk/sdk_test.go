@@ -103,7 +103,7 @@ func TestClerkSDKSignsInAndVerifies(t *testing.T) {
 		_, err := sessions.CreateToken(ctx, &session.CreateTokenParams{ID: created.ID})
 		return err
 	})
-	// What is signed stays signed.
+	// A signed token stays signed.
 	if _, err := jwt.Verify(ctx, &jwt.VerifyParams{Token: token.JWT, JWKSClient: jwks.NewClient(sdkConfig(s))}); err != nil {
 		t.Errorf("a token of a revoked session: %v", err)
 	}

@@ -82,8 +82,8 @@ func (o Options) withDefaults() Options {
 }
 
 // Server is a running fake Clerk, whose Backend API is the API of the
-// [faulty.Server] in it. Its methods may be called from several goroutines. What
-// they return must not be changed, slices and maps included.
+// [faulty.Server] in it. Its methods may be called from several goroutines. The
+// caller must not change their results, slices and maps included.
 type Server struct {
 	*faulty.Server
 
@@ -92,7 +92,7 @@ type Server struct {
 	machines []Machine
 
 	// mu guards what follows. Slices and maps inside of rows are replaced and
-	// never changed, so that a copy of a row stays as it is.
+	// never changed, so that a copy of a row does not change.
 	mu            sync.Mutex
 	keys          keyring
 	users         table[string, User]

@@ -38,7 +38,7 @@ func (t *table[K, V]) find(key K) (*V, error) {
 	return row, nil
 }
 
-// where returns the rows that match, in a slice of their own.
+// where returns the rows that match, in a new slice.
 func (t *table[K, V]) where(matches func(*V) bool) []*V {
 	return slices.DeleteFunc(slices.Clone(t.rows), func(row *V) bool { return !matches(row) })
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/go-jose/go-jose/v3"
 )
 
-// Values of the cat header, which tells apart the kinds of JWT that one instance
-// key signs.
+// Values of the cat header, which distinguishes the kinds of JWT that one
+// instance key signs.
 const (
 	CategorySessionToken = "cl_B7d4PD111AAA"
 	CategoryJWTTemplate  = "cl_B7d4PD222AAA"
@@ -46,7 +46,7 @@ func Claim(name string, value any) TokenOption {
 }
 
 // Header sets a header field. A nil value deletes it. The signature stays RS256
-// whatever alg says.
+// for every alg.
 func Header(name string, value any) TokenOption {
 	return func(t *token) { setOrDelete(t.header, name, value) }
 }
@@ -100,8 +100,8 @@ func (k *keyring) remove(id string) bool {
 }
 
 // PublicKeyPEM is the public half of the current signing key as a PKIX "PUBLIC
-// KEY" block, which is what Clerk's dashboard shows as the JWKS public key and
-// its SDKs read from CLERK_JWT_KEY.
+// KEY" block. Clerk's dashboard shows this block as the JWKS public key, and
+// Clerk's SDKs read it from CLERK_JWT_KEY.
 func (s *Server) PublicKeyPEM() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *Server) RotateKey(newKID string) {
 }
 
 // RemoveKey takes a key off the JWKS and reports whether it was on it. If it is
-// the signing key it goes on signing, unlisted.
+// the signing key it continues to sign, unlisted.
 func (s *Server) RemoveKey(kid string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,8 +203,8 @@ func (s *Server) newToken(header, claims object, options []TokenOption) (*token,
 func (s *Server) tokenTime() time.Time { return s.now().Add(s.clockOffset) }
 
 // sign writes the compact serialization (RFC 7515, section 7.1). A JOSE library
-// would set alg and kid itself, and so could not write the tokens that a
-// verifier has to refuse.
+// would set alg and kid itself, and could not write the tokens that a verifier
+// has to refuse.
 func (t *token) sign() (string, error) {
 	header, err := json.Marshal(t.header)
 	if err != nil {

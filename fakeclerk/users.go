@@ -66,8 +66,8 @@ func (u User) clone() User {
 }
 
 // AddUser adds an account and returns it with its ids. As when Clerk creates a
-// user, the first address becomes the primary one if none is named. It fails
-// with [ErrUserExists] for a taken id or address.
+// user, the first address becomes the primary address if the request names no
+// other. It fails with [ErrUserExists] for a taken id or address.
 func (s *Server) AddUser(user User) (User, error) {
 	return locked(s, func() (*User, error) { return s.addUser(user) })
 }

@@ -65,8 +65,8 @@ func (s *Server) Webhooks() []fakesvix.Message { return s.webhooks.Messages() }
 func (s *Server) WebhookSigningSecret() string { return s.options.WebhookSigningSecret }
 
 // SignWebhook returns the headers svix-id, svix-timestamp and svix-signature for
-// a body, for tests that send a webhook of their own: an old one, or one with
-// another body.
+// a body, for tests that send their own webhook, such as an old webhook, or a
+// webhook with another body.
 func (s *Server) SignWebhook(id string, at time.Time, body []byte) http.Header {
 	return s.webhooks.Sign(id, at, body)
 }

@@ -141,7 +141,7 @@ func TestWebhookIsRepeatedUntilItArrives(t *testing.T) {
 	}
 	want := []fakesvix.Attempt{{Status: 500}, {Status: 302}, {Status: 204}, {Status: 204}}
 	deadline := time.Now().Add(10 * time.Second)
-	for messages := s.Webhooks(); ; messages = s.Webhooks() { // the last answer may still be on its way
+	for messages := s.Webhooks(); ; messages = s.Webhooks() { // the last answer may not have arrived yet
 		if len(messages) == 1 && messages[0].Delivered && reflect.DeepEqual(messages[0].Attempts, want) {
 			break
 		}
@@ -153,7 +153,7 @@ func TestWebhookIsRepeatedUntilItArrives(t *testing.T) {
 }
 
 func TestCloseGivesUpWebhooks(t *testing.T) {
-	s := start(t, fakeclerk.Options{WebhookURL: "http://127.0.0.1:1"}) // nobody is there
+	s := start(t, fakeclerk.Options{WebhookURL: "http://127.0.0.1:1"}) // there is no receiver
 	for range 3 {
 		if _, err := s.SendWebhook("user.created", nil); err != nil {
 			t.Fatal(err)
@@ -216,7 +216,7 @@ func TestWebhooksThatATestDelivers(t *testing.T) {
 		}
 	}
 	control("PUT /fakeclerk/webhooks", `{"hold":false}`, http.StatusNoContent)
-	if hook := next(t, arrived); hook.id != held[2].ID { // the one that was not delivered
+	if hook := next(t, arrived); hook.id != held[2].ID { // the event that was not delivered
 		t.Errorf("released %s, want %s", hook.id, held[2].ID)
 	}
 }

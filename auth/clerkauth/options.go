@@ -99,8 +99,8 @@ type Options struct {
 	// UnknownTokensPerSecond is how many opaque tokens of which Clerk has not told
 	// yet are verified in a second. Anybody can make up such tokens, and Clerk
 	// bills each verification. The default is 5 for the default RateLimitShare, and in
-	// proportion for another. Who waits while there are more is a token that is new
-	// to this process: after a restart, all are.
+	// proportion for another. Tokens above this rate wait if they are new to
+	// this process: after a restart, all tokens are new.
 	UnknownTokensPerSecond float64
 
 	// HTTPClient makes the calls to Clerk. An

@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// FuzzAuthorize reads payloads that Clerk never signed: whatever is in them, an
+// FuzzAuthorize reads payloads that Clerk never signed: with any content, an
 // organization has an id, and a permission a name.
 func FuzzAuthorize(f *testing.F) {
 	for _, payload := range []string{

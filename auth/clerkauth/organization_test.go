@@ -9,8 +9,8 @@ import (
 	"encore.app/fakeclerk"
 )
 
-// having gives the caller whose token has these claims beside the usual ones; a
-// nil value takes a claim away.
+// having gives the caller whose token has these claims in addition to the usual
+// ones; a nil value takes a claim away.
 func (f *fixture) having(t *testing.T, claims map[string]any) (clerkauth.Caller, error) {
 	t.Helper()
 	var options []fakeclerk.TokenOption
@@ -113,7 +113,7 @@ func TestMalformedClaimsGrantNothing(t *testing.T) {
 			}
 			for _, r := range everything {
 				if r.String() == "feature teams" && claims["fea"] == "o:teams" {
-					continue // a sound claim of its own
+					continue // a separate valid claim
 				}
 				if caller.Has(r) {
 					t.Errorf("has %s: %+v", r, caller)

@@ -12,7 +12,7 @@ import (
 	"encore.app/fakeclerk"
 )
 
-// travel encodes and decodes a caller, as happens between two services.
+// travel encodes and decodes a caller, as in a call between two services.
 func travel(t *testing.T, caller clerkauth.Caller) clerkauth.Caller {
 	t.Helper()
 	encoded, err := json.Marshal(caller)

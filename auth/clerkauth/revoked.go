@@ -23,12 +23,12 @@ const (
 )
 
 const (
-	// maxLateTokens is for how long after its decision Clerk may still have issued
-	// a token to a user who was refused. Later tokens show that the user is back.
+	// maxLateTokens is how long after its decision Clerk may still have issued
+	// a token to a refused user. Later tokens show that the user is back.
 	maxLateTokens = 2 * time.Minute
 
-	// keepRefusals is for how long a refusal is remembered. Session tokens live
-	// for a minute, and those that an application has Clerk make for longer
+	// keepRefusals is how long a refusal is cached. Session tokens live for a
+	// minute, and those that an application has Clerk make for longer
 	// (expires_in_seconds) hardly ever for more than a day.
 	keepRefusals = 24 * time.Hour
 
@@ -38,8 +38,8 @@ const (
 	maxRefused = 100_000
 )
 
-// refusals are the users and sessions that must not come in although their
-// tokens are in order.
+// refusals are the users and sessions that are refused although their tokens
+// are valid.
 type refusals struct {
 	now func() time.Time
 
@@ -71,8 +71,8 @@ func newRefusals(o Options) *refusals {
 	return &refusals{now: o.Now, refused: memory(0), admitted: memory(maxRefused)} // refused is bounded by queue
 }
 
-// set remembers a decision, unless a newer one is known, or it is too old to
-// matter. A refusal wins a tie.
+// set stores a decision, unless a newer decision is stored, or this decision is
+// too old to matter. A refusal wins a tie.
 func (r *refusals) set(id string, refused bool, at time.Time) {
 	now := r.now()
 	if id == "" || now.Sub(at) >= keepRefusals {
@@ -119,7 +119,8 @@ func (r *refusals) refuseLocked(id string, d decision) {
 }
 
 // check returns why a caller is refused whose token was issued at the given time,
-// zero where that is not known. It costs one atomic read while nobody is refused.
+// zero where that is not known. It costs one atomic read while there are no
+// refusals.
 func (r *refusals) check(c *Caller, issuedAt time.Time) Reason {
 	until := r.until.Load()
 	if until == 0 || until <= r.now().UnixNano() {
@@ -151,11 +152,11 @@ type UserRecord struct {
 // banned ends that. To store a record twice changes nothing.
 //
 // This and the methods below act on this Authenticator alone. Another instance
-// of the application learns of the change when its own record is refreshed,
-// after [Options].UserMaxAge, or for a token with an email claim when that
-// expires after 60 seconds. To have it everywhere at once, send the change to
-// every instance by a channel that each one reads in full, and call the method
-// there.
+// of the application receives the change when it refreshes its own record,
+// after [Options].UserMaxAge. For a token with an email claim this is when the
+// token expires, after 60 seconds. To have it everywhere at once, send the
+// change to every instance by a channel that each one reads in full, and call
+// the method there.
 func (a *Authenticator) StoreUser(u UserRecord) {
 	if !isUserID(u.ID) || u.UpdatedAt.IsZero() {
 		return
@@ -168,8 +169,8 @@ func (a *Authenticator) StoreUser(u UserRecord) {
 }
 
 // RevokeUser refuses a user who was deleted at the given time, by Clerk's
-// clock, from the next request on, however good their tokens are. The refusal is
-// remembered for a day and holds for tokens that were issued until two minutes
+// clock, from the next request on, however good their tokens are. The refusal
+// is cached for a day and holds for tokens that were issued until two minutes
 // after that time. Of more than 100,000 refusals the oldest are forgotten.
 func (a *Authenticator) RevokeUser(userID string, at time.Time) {
 	if isUserID(userID) {
@@ -191,8 +192,8 @@ func (a *Authenticator) report(userID string, record usercache.Record) {
 }
 
 // RevokeSession refuses a session that was ended, removed or revoked at the
-// given time: what [Authenticator.RevokeUser] does, for one sign-in of a user,
-// and for each of its tokens.
+// given time. It does what [Authenticator.RevokeUser] does, for one sign-in of
+// a user, and for each of its tokens.
 func (a *Authenticator) RevokeSession(sessionID string, at time.Time) {
 	a.refusals.set(sessionID, true, at)
 	a.watches.checkRevoked(sessionID)
@@ -203,8 +204,8 @@ func (a *Authenticator) RevokeSession(sessionID string, at time.Time) {
 // published examples of webhooks. Dates before March 1973 are read as seconds.
 func UnixTime(date int64) time.Time { return clerkapi.UnixTime(date) }
 
-// Reasons of the kind Unauthenticated with which a [Watch] ends, beside those of
-// [Authenticator.Authenticate].
+// Reasons of the kind Unauthenticated with which a [Watch] ends, in addition to
+// those of [Authenticator.Authenticate].
 const (
 	ReasonRoleChanged   Reason = "role_changed"   // in the organization that is active for the caller
 	ReasonCallerChanged Reason = "caller_changed" // the fresh token is of another session, organization or role
@@ -221,9 +222,10 @@ type MembershipRecord struct {
 	UpdatedAt time.Time
 }
 
-// Watch is a caller whose connection stays open, such as a WebSocket. Its context
-// ends when the user is banned or deleted, when the session ends, when the role in
-// the active organization changes, and when the token expires that was sent last.
+// Watch is a caller whose connection stays open, such as a WebSocket. Its
+// context ends when the user is banned or deleted, and when the session ends.
+// It also ends when the role in the active organization changes, and when the
+// token that was sent last expires.
 type Watch struct {
 	authenticator *Authenticator
 	ctx           context.Context
@@ -239,10 +241,10 @@ type Watch struct {
 // [context.Cause] tells with an [*Error] why it ended. [Watch.Stop] has to be
 // called once the connection is closed.
 //
-// What [Authenticator.StoreUser], [Authenticator.RevokeUser],
-// [Authenticator.RevokeSession] and [Authenticator.StoreMembership] report ends the
-// watches of this Authenticator at once. Without such reports, a watch ends when the
-// token expires and Clerk issues no other.
+// Changes that [Authenticator.StoreUser], [Authenticator.RevokeUser],
+// [Authenticator.RevokeSession] and [Authenticator.StoreMembership] report end
+// the watches of this Authenticator at once. Without such reports, a watch ends
+// when the token expires and Clerk issues no other.
 func (a *Authenticator) Watch(ctx context.Context, caller *Caller) *Watch {
 	w := &Watch{authenticator: a}
 	w.ctx, w.end = context.WithCancelCause(ctx)
@@ -275,10 +277,10 @@ func (w *Watch) Stop() {
 	}
 }
 
-// Renew goes on with a fresh token of the same session, organization and role. A
-// token that is refused, or of another caller, ends the watch. While Clerk cannot be
-// asked, the error has the Kind Unavailable, and the watch goes on with the token
-// that it has.
+// Renew continues the watch with a fresh token of the same session,
+// organization and role. A token that is refused, or of another caller, ends
+// the watch. While Clerk is unavailable, the error has the Kind Unavailable,
+// and the watch continues with its present token.
 func (w *Watch) Renew(ctx context.Context, token string) error {
 	caller, err := w.authenticator.Authenticate(ctx, token)
 	if err == nil {
@@ -310,7 +312,7 @@ func (w *Watch) use(caller *Caller) {
 	}
 	caller.copyTo(&w.caller)
 	w.issuedAt = caller.IssuedAt
-	if w.issuedAt.IsZero() { // an opaque token, which Clerk has verified lately
+	if w.issuedAt.IsZero() { // an opaque token, which Clerk has verified recently
 		w.issuedAt = now
 	}
 	if caller.ExpiresAt.IsZero() {

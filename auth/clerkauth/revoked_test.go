@@ -11,7 +11,7 @@ import (
 	"encore.app/fakeclerk"
 )
 
-// tokens are tokens of user_ada that are in order.
+// tokens are valid tokens of user_ada.
 func (f *fixture) tokens(t *testing.T) map[string]string {
 	return map[string]string{
 		"a token without email claim": f.token(t, "user_ada"),
@@ -81,7 +81,7 @@ func TestRefusedUsersAndSessions(t *testing.T) {
 }
 
 // TestRefusalLastsAsLongAsTheToken: Clerk makes session tokens for an hour and
-// longer if it is asked to.
+// longer on request.
 func TestRefusalLastsAsLongAsTheToken(t *testing.T) {
 	f := newFixture(t)
 	lasting := func(options ...fakeclerk.TokenOption) string {
@@ -201,8 +201,8 @@ func TestOldEventIsNotTakenForNews(t *testing.T) {
 	}
 }
 
-// TestOlderAnswerDoesNotOverwriteNewerEvent: a load that was on its way when the
-// event came ends with what the event says.
+// TestOlderAnswerDoesNotOverwriteNewerEvent: a load that was running when the
+// event arrived ends with the content of the event.
 func TestOlderAnswerDoesNotOverwriteNewerEvent(t *testing.T) {
 	f := newFixture(t)
 	if _, err := f.authenticate(t, "user_grace"); err != nil {

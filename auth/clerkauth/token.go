@@ -28,10 +28,10 @@ const (
 	// Clerk's have about 140 bytes.
 	MaxHeaderBytes = 1 << 10
 
-	// A JWT within these bounds, encoded, goes to the SDK as it is. The signature
-	// of a larger one is checked first: the SDK copies and parses the token before
-	// it comes to the signature, which for a large forgery costs several times as
-	// much as the check.
+	// A JWT within these bounds, encoded, goes to the SDK unchanged. The
+	// signature of a larger JWT is checked first. The SDK copies and parses the
+	// token before it checks the signature, which for a large forgery costs
+	// several times as much as the check.
 	plainTokenBytes  = 4 << 10
 	plainHeaderBytes = 192
 
@@ -50,8 +50,9 @@ const (
 	categoryAny          = "cl_I7d4PD111III" // the instance does not tell kinds apart
 )
 
-// verifiedToken is a session token that Clerk signed and that was in order when
-// it was verified. What depends on the time of day is checked on each request.
+// verifiedToken is a session token that Clerk signed and that was valid when it
+// was verified. Claims that depend on the time of day are checked on each
+// request.
 type verifiedToken struct {
 	caller   Caller
 	hasEmail bool // caller.Email is the email claim's
@@ -61,7 +62,7 @@ type verifiedToken struct {
 	user     atomic.Pointer[usercache.Entry] // see usercache.Cache.Find
 }
 
-// validity is when a token counts. Absent dates are zero times.
+// validity is the period in which a token counts. Absent dates are zero times.
 type validity struct{ expiry, notBefore, issuedAt time.Time }
 
 func (c *claims) validity() validity {
@@ -165,7 +166,8 @@ func (a *Authenticator) verifySession(ctx context.Context, head *header, token s
 	if err != nil {
 		return nil, refuse(ReasonMalformedClaims, "claim", malformedClaim(err))
 	}
-	// Clerk's JavaScript SDK cannot read an organization beside such a list.
+	// Clerk's JavaScript SDK cannot read an organization in a token with such a
+	// list.
 	if c.Organization.set && c.Features.malformed {
 		return nil, refuse(ReasonMalformedClaims, "claim", "fea")
 	}

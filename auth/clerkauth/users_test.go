@@ -107,9 +107,8 @@ func TestBackoffIsForTheWholeProcess(t *testing.T) {
 	}
 }
 
-// While the users of the first answer after a failure are handed out, nobody
-// else may be refused for that failure: whoever was served has shown that it is
-// over.
+// While the users of the first answer after a failure are handed out, no other
+// user may be refused for that failure: a served user shows that it is over.
 func TestFailureIsOverBeforeAnybodyIsServed(t *testing.T) {
 	for _, users := range []int{1, 20} {
 		atLoad := &onLoad{do: func() {}}
@@ -393,8 +392,9 @@ func TestAUsedTokenDoesNotServeAnOldUserForLonger(t *testing.T) {
 	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 }
 
-// More users than are remembered come once each, all within the time for which
-// Clerk may be gone. Those who come every minute must not pay for that.
+// More users than the cache holds come once each, all within the time for which
+// Clerk may be unavailable. Users who come every minute must not be evicted for
+// that.
 func TestActiveUsersStayRememberedAmongMany(t *testing.T) {
 	t.Parallel()
 	const active, minutes, others = 50, 10, 60_000

@@ -48,7 +48,7 @@ func TestWatchEnds(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		report func(*clerkauth.Authenticator, string)
-		reason clerkauth.Reason // "": it goes on
+		reason clerkauth.Reason // "": it continues
 	}{
 		{"ban", func(a *clerkauth.Authenticator, _ string) {
 			a.StoreUser(clerkauth.UserRecord{ID: "user_ada", Banned: true, UpdatedAt: now})

@@ -103,7 +103,7 @@ var secrets struct {
 func Handler() { fmt.Println(rules.All, secrets.SecretKey) }
 `
 
-// starter returns a repository with the shapes of this one.
+// starter returns a repository with the shapes of this repository.
 func starter(t *testing.T) folder {
 	return newFolder(t, map[string]string{
 		"go.mod":                   "module encore.app\n\ngo 1.24\n",

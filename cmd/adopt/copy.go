@@ -109,7 +109,7 @@ func (c *copied) check(v *version, folders []string) error {
 		}
 	}
 	if len(missing) > 0 {
-		// What these need in turn is said at once.
+		// The folders that these need in turn are listed at once.
 		var further *missingError
 		if _, err := v.copyFor("", slices.Concat(folders, missing)); errors.As(err, &further) {
 			missing = append(missing, further.missing...)

@@ -29,7 +29,7 @@ func gitWith(ctx context.Context, folder string, input io.Reader, arguments ...s
 	return output.String(), nil
 }
 
-// repository is the one that folders are copied from.
+// repository is the repository that folders are copied from.
 type repository struct{ folder string }
 
 func openRepository(ctx context.Context, here string) (*repository, error) {

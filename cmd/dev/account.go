@@ -45,7 +45,7 @@ func (a *accountService) check(s settings) error {
 
 // standalone opens the database of the standalone backend: that of -database, or
 // a temporary one, or none where there can be none. Variables such as
-// DATABASE_URL do not name it, because the fake Clerk knows no user of a real
+// DATABASE_URL do not name it, because the fake Clerk has no user of a real
 // database, and its reconciliation would hide them.
 func (a *accountService) standalone(ctx context.Context, s settings, authenticator *clerkauth.Authenticator, logger *slog.Logger) (addition, error) {
 	databaseURL, description, stopServer, err := a.postgres(ctx, s)

@@ -21,7 +21,7 @@ import (
 // encore gives Encore's daemon a database for the app: in Docker, as Encore does
 // by itself, or a temporary Postgres. The error says why there is none. Where
 // ENCORE_SQLDB_HOST names another Postgres, the daemon still gets a temporary
-// one. The users of the fake Clerk are in a namespace of their own.
+// one. The users of the fake Clerk are in a separate namespace.
 func (a *accountService) encore(ctx context.Context, s settings, program string) (addition, error) {
 	added := addition{name: "Database", note: "Encore's"}
 	if a.database != "" {
@@ -143,9 +143,9 @@ func servedApps(ctx context.Context) (served []string, err error) {
 	return served, nil
 }
 
-// restartDaemon starts Encore's daemon anew, with the server as its database.
+// restartDaemon restarts Encore's daemon, with the server as its database.
 // After stop, which also happens when this process is killed, the daemon ends.
-// The next one knows nothing of the server.
+// The next daemon does not use the server.
 func restartDaemon(ctx context.Context, program string, server *postgres.Server) (stop func(), err error) {
 	socket, err := daemonSocket()
 	if err != nil {

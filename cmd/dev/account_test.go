@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	postgrestest.Main(m)
 }
 
-// TestTheFakeClerkKeepsOffAnothersDatabase starts with a database as it is, and
-// looks at what is left of it.
+// TestTheFakeClerkKeepsOffAnothersDatabase starts with databases of several
+// kinds, and checks what is left of them.
 func TestTheFakeClerkKeepsOffAnothersDatabase(t *testing.T) {
 	const users = "CREATE TABLE users (id text); INSERT INTO users VALUES ('user_real');"
 	const instance = "CREATE TABLE clerk_instance (id text);"

@@ -1,6 +1,7 @@
 // Command dev runs the whole system on this machine: a fake Clerk, the backend
-// (under encore run if the Encore CLI and a database are there, otherwise on
-// net/http) and the page. It prints the addresses and a curl command to try.
+// and the page. The backend runs under encore run if the Encore CLI and a
+// database are there, otherwise on net/http. It prints the addresses and a curl
+// command to try.
 //
 //	go run ./cmd/dev
 package main

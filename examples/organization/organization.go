@@ -9,7 +9,7 @@ import (
 	"encore.app/examples/organization/members"
 )
 
-// Service asks Clerk about organizations.
+// Service fetches organizations from Clerk.
 //
 //encore:service
 type Service struct {

@@ -37,7 +37,7 @@ const (
 // ErrUnknownMessage is the error for the id of no message.
 var ErrUnknownMessage = errors.New("no webhook message was found")
 
-// Message is an event on its way.
+// Message is an event that is being sent.
 type Message struct {
 	ID        string    `json:"id"` // "msg_…", the header svix-id
 	Type      string    `json:"type"`
@@ -113,8 +113,8 @@ func (s *Sender) Idle() bool {
 	return s.url == "" && !s.held
 }
 
-// Hold keeps new messages back, also without a URL. Hold(false) sends in order
-// what was not delivered.
+// Hold keeps new messages back, also without a URL. Hold(false) sends the
+// undelivered events, the oldest first.
 func (s *Sender) Hold(hold bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,7 +199,7 @@ func (s *Sender) Sign(id string, at time.Time, body []byte) http.Header {
 func (s *Sender) Close() {
 	s.mu.Lock()
 	s.cancel()
-	s.mu.Unlock() // from here on none is started
+	s.mu.Unlock() // from here on no goroutine is started
 	s.running.Wait()
 	s.client.CloseIdleConnections()
 }

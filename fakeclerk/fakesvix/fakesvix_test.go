@@ -60,7 +60,7 @@ func TestHeldMessagesAreSentInOrderWithoutTheDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantNext(t, arrived, third)
-	for deadline := time.Now().Add(10 * time.Second); !s.Messages()[1].Delivered; runtime.Gosched() { // the answer may still be on its way
+	for deadline := time.Now().Add(10 * time.Second); !s.Messages()[1].Delivered; runtime.Gosched() { // the answer may not have arrived yet
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", s.Messages())
 		}

@@ -36,7 +36,7 @@ const (
 	Truncated Kind = "truncated"
 	// CutJSON sends half of the right JSON with the right Content-Length.
 	CutJSON Kind = "cut_json"
-	// WrongJSON sends Fault.Body: valid JSON that is not what was asked for.
+	// WrongJSON sends Fault.Body: valid JSON that does not fit the request.
 	WrongJSON Kind = "wrong_json"
 )
 
@@ -189,7 +189,7 @@ func (a Answer) Write(w http.ResponseWriter) {
 }
 
 // write sends the right answer as wrongly as the fault says. A nil fault sends
-// it as it is, and every fault an error.
+// it unchanged, and every fault sends an error unchanged.
 func (f *Fault) write(w http.ResponseWriter, right Answer) {
 	if f != nil && right.Status < 400 {
 		switch f.Kind {

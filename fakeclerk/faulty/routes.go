@@ -30,9 +30,9 @@ func (s *Server) Handle(rt *Route) {
 	s.mux.HandleFunc(rt.Pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(rt, w, r) })
 }
 
-// serve answers a request of a route, and writes the one log line of it. The log
-// names the route rather than the path, which may carry whatever a client puts
-// there.
+// serve answers a request of a route, and writes the one log line of it. The
+// log names the route rather than the path, which may carry any text of a
+// client.
 func (s *Server) serve(rt *Route, w http.ResponseWriter, r *http.Request) {
 	start, status := time.Now(), 0 // 0: none was sent
 	w = httpsnoop.Wrap(w, httpsnoop.Hooks{WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
@@ -96,9 +96,9 @@ func (s *Server) route(name string) (*Route, error) {
 	return s.routes[i], nil
 }
 
-// Requests returns how often a route was asked, by its pattern. Requests that a
-// fault broke count too, those that found the connection refused do not. It
-// panics for an unknown route.
+// Requests returns the number of requests to a route, by its pattern. Requests
+// that a fault broke count too, those that found the connection refused do not.
+// It panics for an unknown route.
 func (s *Server) Requests(route string) int {
 	rt, err := s.route(route)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *Server) Requests(route string) int {
 	return s.requests[rt]
 }
 
-// RequestsByRoute returns how often each route of the API was asked.
+// RequestsByRoute returns the number of requests to each route of the API.
 func (s *Server) RequestsByRoute() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *Server) RequestsByRoute() map[string]int {
 	return requests
 }
 
-// TotalRequests returns how often the API was asked, all routes together.
+// TotalRequests returns the number of requests to the API, all routes together.
 func (s *Server) TotalRequests() (total int) {
 	for _, requests := range s.RequestsByRoute() {
 		total += requests
@@ -147,7 +147,7 @@ func (s *Server) SetLatency(latency time.Duration) {
 }
 
 // SetFault breaks a route of the API, by its pattern, in the place of its
-// earlier fault. The route "" is all that have no fault of their own. Routes
+// earlier fault. The route "" stands for all routes without a fault. Routes
 // outside the API work on. It panics for an unknown route and an invalid fault.
 func (s *Server) SetFault(route string, fault Fault) {
 	if err := s.Break(route, "", fault); err != nil {
@@ -207,8 +207,8 @@ func (s *Server) NextFault(name string) *Fault {
 	return &fault
 }
 
-// ClearFaults ends every fault but [Refused]. A request that already hangs goes
-// on hanging.
+// ClearFaults ends every fault but [Refused]. A request that already hangs
+// continues to hang.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -138,7 +138,7 @@ func (s *Server) stop() {
 	if s.http != nil {
 		_ = s.http.Close()
 		<-s.served
-		_ = s.http.Close() // the connections that were accepted meanwhile
+		_ = s.http.Close() // the connections that were accepted in between
 		s.http = nil
 	}
 }

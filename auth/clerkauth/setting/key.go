@@ -14,7 +14,7 @@ import (
 // minKeyBits is the size of Clerk's keys.
 const minKeyBits = 2048
 
-// framed is one block of PEM, whatever became of its line breaks.
+// framed is one block of PEM, with line breaks of any form.
 var framed = regexp.MustCompile(`(?s)^-----\s*BEGIN ([A-Z0-9 ]+?)\s*-----(.*)-----\s*END ([A-Z0-9 ]+?)\s*-----$`)
 
 // exampleKey ends every error about a public key.
@@ -22,8 +22,8 @@ const exampleKey = ": write the JWKS Public Key of Clerk's dashboard (API keys),
 	`such as "-----BEGIN PUBLIC KEY-----\nMIIB…\n-----END PUBLIC KEY-----"`
 
 // PublicKey returns an RSA public key as PEM. It takes PEM with line breaks of
-// any kind, with the two characters \n in their place, on one line, in quotes,
-// without its first and last line, or in base64.
+// any kind, or with the two characters \n in their place. The PEM may also be
+// on one line, in quotes, without its first and last line, or in base64.
 func PublicKey(value string) (string, error) {
 	key, problem := publicKey(value)
 	if problem != "" {

@@ -11,13 +11,13 @@ import (
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
 
-// clutter is what comes along when a URL is copied.
+// clutter are characters that may surround a copied URL.
 const clutter = " \t\r\n\v\f\u00a0\u200b\ufeff\"'`“”‘’„«»,;"
 
 var (
 	hostname = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
-	// appHost is the host of a scheme that is no web browser's, which nobody
-	// brings into a normal form.
+	// appHost is the host of a scheme that is no web browser's, which no
+	// browser normalizes.
 	appHost = regexp.MustCompile(`^[a-z0-9._~-]+$`)
 	schemes = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*://`)
 )
@@ -121,9 +121,9 @@ func Loopback(host string) bool {
 		err == nil && (ip.Unmap().IsLoopback() || ip.IsUnspecified())
 }
 
-// Issuer refuses what is not the URL of a Frontend API, as tokens have it: an
-// origin, or the URL of a proxy such as https://app.example.com/__clerk. An
-// empty issuer is none.
+// Issuer refuses a value that is not the URL of a Frontend API, as in tokens.
+// That is an origin, or the URL of a proxy such as
+// https://app.example.com/__clerk. An empty issuer is none.
 func Issuer(value string) error {
 	trimmed := strings.Trim(value, clutter)
 	if trimmed == "" {

@@ -84,8 +84,9 @@ type Member struct {
 	Name   string `json:"name"`
 }
 
-// listMembers lists the members of the organization that the user chose. An access
-// token names the organization and no role, so that Clerk is asked for it.
+// listMembers lists the members of the organization that the user chose. An
+// access token names the organization and no role, so the role is fetched from
+// Clerk.
 func (s *Server) listMembers(ctx context.Context, caller *clerkauth.Caller) (Members, error) {
 	members := Members{Members: []Member{}}
 	if caller.Organization.ID == "" {

@@ -1,4 +1,5 @@
-// Package tools has the tools of the MCP server in plain Go, and whom they are for.
+// Package tools has the tools of the MCP server in plain Go, and the callers
+// that may use them.
 package tools
 
 import (
@@ -68,7 +69,8 @@ func New(o Options) (*Server, error) {
 	s.handler = mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true,
 		// Its check of the Host takes a balancer on the same machine for an attack.
-		// What it protects, a server without authentication, this is not.
+		// It protects a server without authentication, and this server has
+		// authentication.
 		DisableLocalhostProtection: true,
 	})
 	return s, nil
@@ -90,7 +92,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Endpoint says whom the endpoint takes: OAuth clients, for a user.
+// Endpoint says which callers the endpoint takes: OAuth clients, for a user.
 func (s *Server) Endpoint(r *http.Request) authz.Raw {
 	endpoint := authz.Raw{
 		Accepts:          []clerkauth.TokenType{clerkauth.OAuthToken},
@@ -103,8 +105,9 @@ func (s *Server) Endpoint(r *http.Request) authz.Raw {
 	return endpoint
 }
 
-// Serve answers a caller's request. What a tool requires is checked before the tool
-// is looked at, because a client asks its user for more scopes on a status 403.
+// Serve answers a caller's request. The requirements of a tool are checked
+// before the tool is looked at, because a client asks its user for more scopes
+// on a status 403.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, endpoint authz.Raw, caller *clerkauth.Caller) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
