@@ -169,11 +169,15 @@ func TestMCPChallenges(t *testing.T) {
 
 // TestMCPMetadata is about the addresses at which clients look (RFC 9728, section 3).
 func TestMCPMetadata(t *testing.T) {
+	var server struct{ Issuer string } // the fake Clerk can also stand behind a proxy
+	if _, body := clerk(t, http.MethodGet, "/.well-known/oauth-authorization-server", nil); json.Unmarshal(body, &server) != nil || server.Issuer == "" {
+		t.Fatalf("%s", body)
+	}
 	for path, resource := range map[string]string{"": w.api, "/mcp": w.api + "/mcp"} {
 		got := ask(t, "/.well-known/oauth-protected-resource"+path, "")
 		var metadata oauthex.ProtectedResourceMetadata
 		if err := json.Unmarshal(got.body, &metadata); err != nil || got.status != 200 || metadata.Resource != resource ||
-			len(metadata.AuthorizationServers) != 1 || metadata.AuthorizationServers[0] != w.clerk {
+			len(metadata.AuthorizationServers) != 1 || metadata.AuthorizationServers[0] != server.Issuer {
 			t.Errorf("%q: %v, %v", path, got, err)
 		}
 	}

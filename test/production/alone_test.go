@@ -20,7 +20,8 @@ func TestAlone(t *testing.T) {
 	began := time.Now()
 	// The suite test/e2e also expects the one setting that is optional. It makes
 	// more calls to Clerk than one instance of a fleet may.
-	i := e.app.start(t, e.app.withConfig(t, "auth", map[string]any{"Issuer": e.clerk.Issuer(), "RateLimitShare": 0.8}))
+	i := e.app.start(t, e.app.withConfig(t, "auth", map[string]any{"Issuer": e.clerk.Issuer(), "RateLimitShare": 0.8}),
+		e.app.withConfig(t, "mcp", map[string]any{"AuthorizationServer": e.clerk.URL()}))
 	t.Logf("healthy after %d ms", time.Since(began).Milliseconds())
 	t.Run("does not believe the headers of a service", func(t *testing.T) { forge(t, i) })
 	t.Run("passes the suite test/e2e", func(t *testing.T) {
