@@ -89,12 +89,16 @@ func (s *Service) AuthHandler(ctx context.Context, p *Params) (auth.UID, *Data, 
 // error has the code Unauthenticated if the request has no signed-in caller. In
 // an endpoint marked auth, this happens only when another service calls it
 // without a caller.
-func Caller() (*clerkauth.Caller, error) {
+func Caller() (*clerkauth.Caller, error) { return CallerOf(encore.CurrentRequest().API) }
+
+// CallerOf is [Caller] for the endpoint that is being called, for code that has its
+// description: Encore builds the current request again for each call.
+func CallerOf(api *encore.APIDesc) (*clerkauth.Caller, error) {
 	data, ok := auth.Data().(*Data)
 	if !ok {
 		return nil, authz.Unauthenticated()
 	}
-	if err := authz.CheckEndpoint(encore.CurrentRequest().API, &data.Caller, Log{}); err != nil {
+	if err := authz.CheckEndpoint(api, &data.Caller, Log{}); err != nil {
 		return nil, err
 	}
 	return &data.Caller, nil

@@ -4,9 +4,9 @@
 // types that it takes: tag:session_token, tag:api_key, tag:m2m_token,
 // tag:oauth_token. Callers with another type get 403.
 //
-// [authz.CheckEndpoint] decides, for [auth.Caller] and for this middleware, which
-// covers endpoints that do not ask for their caller. A public raw endpoint calls
-// [auth.Raw]: Encore never writes the error of a middleware there.
+// [auth.Caller] decides. The middleware applies its decision to endpoints that do
+// not call it. A public raw endpoint calls [auth.Raw]: Encore never writes the
+// error of a middleware there.
 package tokentypes
 
 import (
@@ -14,7 +14,6 @@ import (
 	"encore.dev/middleware"
 
 	"encore.app/auth"
-	"encore.app/auth/authz"
 )
 
 // Check refuses callers whose token type the endpoint does not take.
@@ -24,15 +23,11 @@ func Check(req middleware.Request, next middleware.Next) middleware.Response {
 	if _, ok := encoreauth.UserID(); !ok {
 		return next(req)
 	}
-	api := req.Data().API // Encore makes it anew where it is asked for
+	api := req.Data().API // built by each call of Data
 	if api != nil && api.Raw && !api.AuthRequired {
 		return next(req)
 	}
-	data, ok := encoreauth.Data().(*auth.Data)
-	if !ok {
-		return middleware.Response{Err: authz.Unauthenticated()}
-	}
-	if err := authz.CheckEndpoint(api, &data.Caller, auth.Log{}); err != nil {
+	if _, err := auth.CallerOf(api); err != nil {
 		return middleware.Response{Err: err}
 	}
 	return next(req)
