@@ -29,8 +29,8 @@ import (
 // to their end. What must not arrive is an error of the test.
 func app(t *testing.T) *httptest.Server {
 	answer := func(w http.ResponseWriter, r *http.Request) {
+		socket := r.URL.Path == "/live/socket" && len(r.Header["Upgrade"]) == 1 && r.Header.Get("Upgrade") == "websocket"
 		for name := range r.Header {
-			socket := r.URL.Path == "/live/socket" && len(r.Header["Upgrade"]) == 1 && r.Header.Get("Upgrade") == "websocket"
 			if strings.HasPrefix(name, "X-Encore-") || name == "Http2-Settings" || name == "Upgrade" && !socket {
 				t.Errorf("%s %s arrives with the header %s", r.Method, r.URL, name)
 			}

@@ -44,26 +44,29 @@ const chunked = "Transfer-Encoding: chunked\r\n\r\n"
 const (
 	get  = "GET /user/profile HTTP/1.1\r\nHost: %s\r\n"
 	live = "GET /live/socket HTTP/1.1\r\nHost: %s\r\n"
+
+	settings = "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+	h2c      = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + settings
+	key      = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 )
 
 func attempts(host, token string) []attempt {
 	list := []attempt{
 		{name: "an ordinary request passes", head: get + "\r\n", want: reached},
 		{name: "an upgrade to HTTP/2 makes no tunnel", want: reached,
-			head: get + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+			head: get + h2c + "\r\n"},
 		{name: "an upgrade in capitals and parts makes no tunnel", want: reached,
 			head: get + "connection: keep-alive\r\nconnection: UPGRADE\r\nupgrade: websocket\r\nupgrade: H2C\r\n\r\n"},
 		{name: "an upgrade to HTTP/2 on the path of a WebSocket makes no tunnel", want: closed,
-			head: live + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+			head: live + h2c + "\r\n"},
 		{name: "an upgrade to both on the path of a WebSocket makes no tunnel", want: closed,
-			head: live + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: websocket, h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+			head: live + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: websocket, h2c\r\n" + settings + "\r\n"},
 		{name: "an upgrade to both in two headers on the path of a WebSocket makes no tunnel", want: closed,
-			head: live + "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"},
+			head: live + "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n" + settings + "\r\n"},
 		{name: "a WebSocket elsewhere does not upgrade", want: reached,
-			head: get + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"},
+			head: get + "Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + "\r\n"},
 		{name: "a WebSocket passes", want: socket,
-			head: live + "Connection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-				"Sec-WebSocket-Protocol: live, bearer." + token + "\r\n\r\n"},
+			head: live + "Connection: Upgrade\r\nUpgrade: WebSocket\r\n" + key + "Sec-WebSocket-Protocol: live, bearer." + token + "\r\n\r\n"},
 		{name: "headers of Encore's services do not arrive", want: reached,
 			head: get + "X-Encore-Meta-Caller: api:webhooks.Clerk\r\nx-encore-meta-callee: user.GetProfile\r\nX-ENCORE-META-Svc-Auth-Method: noop\r\nX-Encore-Auth: x\r\n\r\n"},
 	}
