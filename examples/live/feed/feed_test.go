@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -186,6 +187,13 @@ func TestSlowReader(t *testing.T) {
 	s.feed.publish("user_ada", []byte("{}"))
 	if context.Cause(full.ctx) != errSlow || c.ctx.Err() != nil {
 		t.Errorf("slow: %v, other: %v", context.Cause(full.ctx), c.ctx.Err())
+	}
+}
+
+func TestConnectionsFitIntoTheMemoryLimit(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(200 << 20))
+	if fit := start(t).feed.perProcess; fit < 2000 || fit*connectionBytes > 100<<20 {
+		t.Errorf("%d connections with 200 MiB", fit)
 	}
 }
 
