@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -130,16 +131,29 @@ func (c *clerk) comeBack() { c.gone.Store(false) }
 // sendEventsTo sends events to an address until the test ends.
 func (c *clerk) sendEventsTo(t testing.TB, address string) {
 	t.Helper()
-	put := func(address string) {
-		request := must[*http.Request](t)(http.NewRequest(http.MethodPut, c.URL()+"/fakeclerk/webhooks", strings.NewReader(fmt.Sprintf(`{"url":%q}`, address))))
-		request.Header.Set("Content-Type", "application/json")
-		response := must[*http.Response](t)(http.DefaultClient.Do(request))
-		if err := response.Body.Close(); err != nil || response.StatusCode/100 != 2 {
-			t.Fatal("the fake Clerk answered", response.Status, err)
-		}
-	}
+	put := func(address string) { c.call(t, "PUT /fakeclerk/webhooks", fmt.Sprintf(`{"url":%q}`, address), nil) }
 	put(address)
 	t.Cleanup(func() { put("") })
+}
+
+// call calls the fake Clerk, and decodes what it answers unless into is nil.
+func (c *clerk) call(t testing.TB, route, body string, into any) {
+	t.Helper()
+	method, path, _ := strings.Cut(route, " ")
+	request := must[*http.Request](t)(http.NewRequest(method, c.URL()+path, strings.NewReader(body)))
+	request.Header.Set("Authorization", "Bearer "+secretKey)
+	request.Header.Set("Content-Type", "application/json")
+	response := must[*http.Response](t)(http.DefaultClient.Do(request))
+	defer response.Body.Close()
+	content := must[[]byte](t)(io.ReadAll(response.Body))
+	if response.StatusCode/100 != 2 {
+		t.Fatalf("the fake Clerk answered %s: %s", response.Status, content)
+	}
+	if into != nil {
+		if err := json.Unmarshal(content, into); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // env is the secrets of deploy/infra.json, and the way to the fake Clerk.

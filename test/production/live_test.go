@@ -5,11 +5,10 @@ package production
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,15 +34,15 @@ func TestLive(t *testing.T) {
 			must[fakeclerk.Membership](t)(e.clerk.AddMembership("org_live", admin, "org:admin"))
 		}
 		var session struct{ ID string }
-		e.clerk.post(t, "/v1/sessions", fmt.Sprintf(`{"user_id":%q}`, u.ids[1]), &session)
+		e.clerk.call(t, "POST /v1/sessions", fmt.Sprintf(`{"user_id":%q}`, u.ids[1]), &session)
 		for _, test := range []struct {
 			name, user string
 			options    []fakeclerk.TokenOption
 			change     func()
 		}{
-			{"a ban", u.ids[0], nil, func() { must[struct{}](t)(struct{}{}, e.clerk.BanUser(u.ids[0])) }},
+			{"a ban", u.ids[0], nil, func() { e.clerk.call(t, "POST /v1/users/"+u.ids[0]+"/ban", "", nil) }},
 			{"a sign-out", u.ids[1], []fakeclerk.TokenOption{fakeclerk.Claim("sid", session.ID)},
-				func() { e.clerk.post(t, "/fakeclerk/sessions/"+session.ID+"/end", "", nil) }},
+				func() { e.clerk.call(t, "POST /fakeclerk/sessions/"+session.ID+"/end", "", nil) }},
 			{"another role", u.ids[2], []fakeclerk.TokenOption{fakeclerk.ActiveOrganization("live")},
 				func() {
 					must[fakeclerk.Membership](t)(e.clerk.UpdateMembership("org_live", u.ids[2], "org:member"))
@@ -69,11 +68,7 @@ func TestLive(t *testing.T) {
 					took = append(took, time.Hour)
 				}
 			}
-			slowest := took[0]
-			for _, d := range took {
-				slowest = max(slowest, d)
-			}
-			say(t, slowest <= 2*time.Second, "%s: a WebSocket and a stream on each instance ended after %v", test.name, took)
+			say(t, slices.Max(took) <= 2*time.Second, "%s: a WebSocket and a stream on each instance ended after %v", test.name, took)
 		}
 	})
 	t.Run("idle connections pass the balancers", func(t *testing.T) {
@@ -121,59 +116,6 @@ func TestLive(t *testing.T) {
 		status, _ := u.profile(i.address, u.ids[3])
 		say(t, status == http.StatusOK, "a request beside them: %d", status)
 	})
-}
-
-// TestAudience is about an MCP server that takes only tokens for itself (RFC 8707).
-func TestAudience(t *testing.T) {
-	e := setup(t)
-	const resource = "https://api.example.com/mcp"
-	i := e.app.start(t, e.app.withConfig(t, "mcp", map[string]any{"Resource": resource, "RequireAudience": true, "AuthorizationServer": "https://clerk.example.com"}))
-	user := e.newUsers(t, "agent", 1)
-	for _, test := range []struct {
-		audience  []string
-		status    int
-		challenge string
-	}{
-		{[]string{resource}, http.StatusOK, ""},
-		{[]string{"https://other.example.com", resource}, http.StatusOK, ""},
-		{[]string{"https://other.example.com/mcp"}, http.StatusUnauthorized, "invalid_token"},
-		{nil, http.StatusUnauthorized, "invalid_token"},
-	} {
-		for _, jwt := range []bool{false, true} {
-			token := must[fakeclerk.MachineToken](t)(e.clerk.AddMachineToken(fakeclerk.MachineToken{
-				Type: fakeclerk.TypeOAuthToken, Subject: user.ids[0], Scopes: []string{"profile"}, Audience: test.audience, JWT: jwt}))
-			request := must[*http.Request](t)(http.NewRequest(http.MethodPost, i.url("/mcp"),
-				strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}`)))
-			request.Header.Set("Authorization", "Bearer "+token.Token)
-			request.Header.Set("Content-Type", "application/json")
-			request.Header.Set("Accept", "application/json, text/event-stream")
-			response := must[*http.Response](t)(user.client.Do(request))
-			body := must[[]byte](t)(io.ReadAll(response.Body))
-			_ = response.Body.Close()
-			challenge := response.Header.Get("WWW-Authenticate")
-			say(t, response.StatusCode == test.status && strings.Contains(challenge, test.challenge) && (challenge == "" || strings.Contains(challenge, "https://api.example.com/.well-known/oauth-protected-resource/mcp")),
-				"audience %v, JWT %v: %d %q %.80s", test.audience, jwt, response.StatusCode, challenge, body)
-		}
-	}
-}
-
-// post calls the fake Clerk.
-func (c *clerk) post(t testing.TB, path, body string, into any) {
-	t.Helper()
-	request := must[*http.Request](t)(http.NewRequest(http.MethodPost, c.URL()+path, strings.NewReader(body)))
-	request.Header.Set("Authorization", "Bearer "+secretKey)
-	request.Header.Set("Content-Type", "application/json")
-	response := must[*http.Response](t)(http.DefaultClient.Do(request))
-	defer response.Body.Close()
-	content := must[[]byte](t)(io.ReadAll(response.Body))
-	if response.StatusCode/100 != 2 {
-		t.Fatalf("the fake Clerk answered %s: %s", response.Status, content)
-	}
-	if into != nil {
-		if err := json.Unmarshal(content, into); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // longToken is a session token for a connection that outlives a minute.
