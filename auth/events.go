@@ -26,7 +26,7 @@ func UserUpdated(ctx context.Context, user *clerkauth.UserRecord) error {
 }
 
 // MembershipChanged ends the watches ([clerkauth.Watch]) of a user whose role in an
-// organization is another now.
+// organization is another now, or of all members of an organization that was deleted.
 //
 //encore:api private
 func MembershipChanged(ctx context.Context, membership *clerkauth.MembershipRecord) error {

@@ -48,7 +48,7 @@ func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {
 	if err := checkInstance(ctx, tx, e.InstanceID); err != nil {
 		return err
 	}
-	var userID, sessionID, membershipID *string
+	var userID, sessionID, membershipID, organizationID *string
 	switch {
 	case e.User != nil:
 		userID = &e.User.ID
@@ -56,10 +56,12 @@ func apply(ctx context.Context, tx pgx.Tx, e *clerkevent.Event) error {
 		userID, sessionID = &e.Session.UserID, &e.Session.ID
 	case e.Membership != nil:
 		membershipID = &e.Membership.ID
+	case e.Type == clerkevent.OrganizationDeleted:
+		organizationID = &e.Organization.ID
 	}
 	result, err := tx.Exec(ctx, `
-		INSERT INTO events (id, type, user_id, session_id, membership_id, at) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (id) DO NOTHING`, e.ID, e.Type, userID, sessionID, membershipID, e.At)
+		INSERT INTO events (id, type, user_id, session_id, membership_id, organization_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (id) DO NOTHING`, e.ID, e.Type, userID, sessionID, membershipID, organizationID, e.At)
 	if err != nil || result.RowsAffected() == 0 {
 		return err
 	}

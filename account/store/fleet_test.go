@@ -102,6 +102,9 @@ func TestFollow(t *testing.T) {
 	}
 	one.expect(t, first, "user_grace deleted")
 	two.expect(t, second, "user_ada deleted", "user_grace deleted")
+	apply(joined("org_1", "user_lin", 1))
+	apply(&clerkevent.Event{ID: "org", Type: clerkevent.OrganizationDeleted, At: at(4), Organization: &clerkevent.Organization{ID: "org_1"}})
+	one.expect(t, first, " in org_1 ") // the membership's row is gone
 }
 
 // TestFollowRecallsSessions starts an instance hours after sessions ended, whose

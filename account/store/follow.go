@@ -199,7 +199,7 @@ const followStatement = `
 	SELECT e.transaction::text, e.seq, e.session_id, e.at,
 		coalesce(u.id, ''), coalesce(u.primary_email, ''), coalesce(u.email_verified, false), coalesce(u.banned, false),
 		u.updated_at, u.deleted_at,
-		coalesce(m.organization_id, ''), coalesce(m.user_id, ''), CASE WHEN m.deleted_at IS NULL THEN coalesce(m.role, '') ELSE '' END
+		coalesce(m.organization_id, e.organization_id, ''), coalesce(m.user_id, ''), CASE WHEN m.deleted_at IS NULL THEN coalesce(m.role, '') ELSE '' END
 	FROM (
 		SELECT unfinished AS first, unfinished AS last FROM pg_snapshot_xip($1::text::pg_snapshot) AS unfinished
 		UNION ALL
@@ -219,7 +219,7 @@ func (f *follower) tell(ctx context.Context, o *occurrence) error {
 	switch {
 	case o.sessionID != nil:
 		return f.target.SessionEnded(ctx, *o.sessionID, o.at)
-	case o.membership.UserID != "":
+	case o.membership.OrganizationID != "": // a membership, or all of an organization that was deleted
 		o.membership.UpdatedAt = o.at
 		return f.target.MembershipChanged(ctx, &o.membership)
 	case o.userDeleted != nil:
@@ -228,5 +228,5 @@ func (f *follower) tell(ctx context.Context, o *occurrence) error {
 		o.user.UpdatedAt = *o.userUpdated
 		return f.target.UserUpdated(ctx, &o.user)
 	}
-	return nil // an organization's event
+	return nil // an organization that was created or changed
 }

@@ -215,7 +215,7 @@ const (
 // describes it.
 type MembershipRecord struct {
 	OrganizationID string
-	UserID         string
+	UserID         string // "" for all members of an organization that was deleted
 	Role           string // such as org:admin; "" for a user who is no member any more
 	// UpdatedAt is Clerk's time of the record. Tokens that were issued later have
 	// the role already.
@@ -350,13 +350,13 @@ func (w *Watch) checkRole(m *MembershipRecord) {
 // changed or ended: it ends the watches of the user whose role is another now. Typed
 // requests have the role of their token, which lives for a minute.
 func (a *Authenticator) StoreMembership(m MembershipRecord) {
-	for _, w := range a.watches.of(m.UserID) {
+	for _, w := range a.watches.of(cmp.Or(m.UserID, m.OrganizationID)) {
 		w.checkRole(&m)
 	}
 }
 
-// watches are the watches of an Authenticator by the ids of their users and
-// sessions.
+// watches are the watches of an Authenticator by the ids of their users,
+// sessions and active organizations.
 type watches struct {
 	mu   sync.Mutex
 	byID map[string][]*Watch
@@ -384,7 +384,7 @@ func (s *watches) remove(w *Watch) {
 	}
 }
 
-// of returns the watches of a user or session.
+// of returns the watches of a user, session or organization.
 func (s *watches) of(id string) []*Watch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -398,10 +398,8 @@ func (s *watches) checkRevoked(id string) {
 	}
 }
 
-// ids never change: a fresh token is of the same session.
+// ids never change: a fresh token is of the same session and organization.
 func (w *Watch) ids() []string {
-	if w.caller.SessionID == "" {
-		return []string{cmp.Or(w.caller.UserID, w.caller.Subject)}
-	}
-	return []string{w.caller.UserID, w.caller.SessionID}
+	ids := []string{cmp.Or(w.caller.UserID, w.caller.Subject), w.caller.SessionID, w.caller.Organization.ID}
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }

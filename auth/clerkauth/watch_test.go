@@ -60,6 +60,12 @@ func TestWatchEnds(t *testing.T) {
 		{"the same role", func(a *clerkauth.Authenticator, _ string) { a.StoreMembership(admin) }, ""},
 		{"a role before the token", func(a *clerkauth.Authenticator, _ string) { a.StoreMembership(before) }, ""},
 		{"a role elsewhere", func(a *clerkauth.Authenticator, _ string) { a.StoreMembership(elsewhere) }, ""},
+		{"the end of the organization", func(a *clerkauth.Authenticator, _ string) {
+			a.StoreMembership(clerkauth.MembershipRecord{OrganizationID: "org_analytical", UpdatedAt: now})
+		}, clerkauth.ReasonRoleChanged},
+		{"the end of another organization", func(a *clerkauth.Authenticator, _ string) {
+			a.StoreMembership(clerkauth.MembershipRecord{OrganizationID: "org_other", UpdatedAt: now})
+		}, ""},
 		{"another user's ban", func(a *clerkauth.Authenticator, _ string) {
 			a.StoreUser(clerkauth.UserRecord{ID: "user_grace", Banned: true, UpdatedAt: now})
 		}, ""},

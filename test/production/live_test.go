@@ -47,6 +47,12 @@ func TestLive(t *testing.T) {
 				func() {
 					must[fakeclerk.Membership](t)(e.clerk.UpdateMembership("org_live", u.ids[2], "org:member"))
 				}},
+			{"the end of the organization", u.ids[3], []fakeclerk.TokenOption{fakeclerk.ActiveOrganization("live")},
+				func() {
+					if err := e.clerk.DeleteOrganization("org_live"); err != nil {
+						t.Error(err)
+					}
+				}},
 		} {
 			token := e.longToken(t, test.user, test.options...)
 			var ends []<-chan end

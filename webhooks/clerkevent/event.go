@@ -197,7 +197,8 @@ type Target interface {
 	UserUpdated(context.Context, *clerkauth.UserRecord) error
 	UserDeleted(ctx context.Context, userID string, at time.Time) error
 	SessionEnded(ctx context.Context, sessionID string, at time.Time) error
-	// MembershipChanged ends open connections of a user whose role is another now.
+	// MembershipChanged ends open connections of a user whose role is another now,
+	// or of all members of an organization that was deleted.
 	MembershipChanged(context.Context, *clerkauth.MembershipRecord) error
 }
 
@@ -217,6 +218,8 @@ func (e *Event) Tell(ctx context.Context, target Target) error {
 			m.Role = ""
 		}
 		return target.MembershipChanged(ctx, m)
+	case OrganizationDeleted:
+		return target.MembershipChanged(ctx, &clerkauth.MembershipRecord{OrganizationID: e.Organization.ID, UpdatedAt: e.At})
 	}
 	return nil
 }

@@ -504,7 +504,7 @@ func TestTell(t *testing.T) {
 		{clerkevent.Event{Type: clerkevent.SessionEnded, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.SessionRemoved, Session: session}, "ended sess_7"},
 		{clerkevent.Event{Type: clerkevent.SessionRevoked, Session: session}, "ended sess_7"},
-		{clerkevent.Event{Type: clerkevent.OrganizationDeleted, Organization: &clerkevent.Organization{ID: "org_"}}, ""},
+		{clerkevent.Event{Type: clerkevent.OrganizationDeleted, Organization: &clerkevent.Organization{ID: "org_"}}, "member  org_ 7"},
 		{clerkevent.Event{Type: clerkevent.MembershipUpdated, Membership: &clerkevent.Membership{UserID: "user_1", OrganizationID: "org_1", Role: "org:admin"}}, "member user_1 org_1 org:admin7"},
 		{clerkevent.Event{Type: clerkevent.MembershipDeleted, Membership: &clerkevent.Membership{UserID: "user_1", OrganizationID: "org_1", Role: "org:admin"}}, "member user_1 org_1 7"},
 	} {
