@@ -224,8 +224,8 @@ type MembershipRecord struct {
 
 // Watch is a caller whose connection stays open, such as a WebSocket. Its
 // context ends when the user is banned or deleted, and when the session ends.
-// It also ends when the role in the active organization changes, and when the
-// token that was sent last expires.
+// It also ends when the role in the active organization changes, when that
+// organization is deleted, and when the token that was sent last expires.
 type Watch struct {
 	authenticator *Authenticator
 	ctx           context.Context
@@ -347,8 +347,9 @@ func (w *Watch) checkRole(m *MembershipRecord) {
 }
 
 // StoreMembership takes over what Clerk reports of a membership that was created,
-// changed or ended: it ends the watches of the user whose role is another now. Typed
-// requests have the role of their token, which lives for a minute.
+// changed or ended: it ends the watches of the user whose role is another now, or
+// those of an organization that was deleted. Typed requests have the role of their
+// token, which lives for a minute.
 func (a *Authenticator) StoreMembership(m MembershipRecord) {
 	for _, w := range a.watches.of(cmp.Or(m.UserID, m.OrganizationID)) {
 		w.checkRole(&m)
