@@ -50,8 +50,11 @@ func startPage(s settings, fakeClerk *fakeclerk.Server) (*frontend, error) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }() // ends with stop
 	f := &frontend{note: s.pageOrigin(), stop: func() { _ = server.Close() }}
-	if !page.Built(folder) {
+	switch {
+	case !page.Built(folder):
 		f.note += "  (not built yet; with Node: " + page.Build + ")"
+	case page.Outdated(folder):
+		f.note += "  (older than web/src: " + page.Build + ")"
 	}
 	return f, nil
 }

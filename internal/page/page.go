@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"encore.app/fakeclerk"
 )
@@ -64,6 +66,26 @@ func ForFakeClerk(clerk *fakeclerk.Server, apiURL string) Config {
 func Built(dir string) bool {
 	info, err := os.Stat(filepath.Join(dir, "index.html"))
 	return err == nil && info.Mode().IsRegular()
+}
+
+// Outdated reports whether a source of the page, in src beside dir, is newer than
+// the page that dir holds, by more than the minute that a copy of both may take.
+func Outdated(dir string) bool {
+	page, err := os.Stat(filepath.Join(dir, "index.html"))
+	if err != nil {
+		return false
+	}
+	outdated := false
+	_ = filepath.WalkDir(filepath.Join(dir, "..", "src"), func(_ string, source fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // without sources, nothing is newer
+		}
+		if info, err := source.Info(); err == nil && !source.IsDir() && info.ModTime().After(page.ModTime().Add(time.Minute)) {
+			outdated = true
+		}
+		return nil
+	})
+	return outdated
 }
 
 // Handler serves the page from dir, usually web/dist, and config as

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"encore.app/fakeclerk"
 	"encore.app/internal/page"
@@ -53,6 +54,28 @@ func TestSaysHowToBuildThePageAndServesItOnceBuilt(t *testing.T) {
 	}
 	if answer = get(t, handler, "/missing"); answer.Code != http.StatusNotFound {
 		t.Errorf("missing file: %d", answer.Code)
+	}
+}
+
+func TestOutdated(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dist")
+	write(t, dir, "../src/panel/panel.tsx", "")
+	if page.Outdated(dir) {
+		t.Error("without a page")
+	}
+	write(t, dir, "index.html", "<p>page</p>")
+	hour := func(n int) {
+		t.Helper()
+		at := time.Now().Add(time.Duration(n) * time.Hour)
+		if err := os.Chtimes(filepath.Join(dir, "../src/panel/panel.tsx"), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hour(-1); page.Outdated(dir) {
+		t.Error("an older source")
+	}
+	if hour(1); !page.Outdated(dir) {
+		t.Error("a newer source")
 	}
 }
 

@@ -140,6 +140,9 @@ func missing() string {
 	if !page.Built(built) {
 		return "the page is not built: " + page.Build
 	}
+	if page.Outdated(built) {
+		return "the page is older than web/src: " + page.Build
+	}
 	if _, err := os.Stat("node_modules/playwright-core"); err != nil {
 		return "no Playwright: npm --prefix test/browser ci"
 	}
