@@ -1,5 +1,5 @@
 # The commands of CONTRIBUTING.md.
-.PHONY: check test test-all
+.PHONY: check test test-all fuzz
 
 check: ## gofmt, the rule of imports, go vet, staticcheck
 	bash .ci/check
@@ -9,3 +9,6 @@ test: ## all that runs in about a minute, and what was skipped
 
 test-all: ## everything, at its whole size
 	bash .ci/run
+
+fuzz: ## new inputs for every fuzz test
+	bash .ci/fuzz

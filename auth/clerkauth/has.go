@@ -210,9 +210,9 @@ func (c *Caller) has(r Requirement) bool {
 	}
 	switch r.kind {
 	case requireRole:
-		return c.Organization.ID != "" && c.Organization.Role != "" && withOrg(c.Organization.Role) == withOrg(r.name)
+		return r.name != "" && c.Organization.ID != "" && c.Organization.Role != "" && withOrg(c.Organization.Role) == withOrg(r.name)
 	case requirePermission:
-		return c.Organization.ID != "" && slices.Contains(c.Organization.Permissions, withOrg(r.name))
+		return r.name != "" && c.Organization.ID != "" && slices.Contains(c.Organization.Permissions, withOrg(r.name))
 	case requireFeature:
 		return containsScoped(c.Features, r.name)
 	case requirePlan:
