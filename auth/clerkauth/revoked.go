@@ -347,9 +347,9 @@ func (w *Watch) checkRole(m *MembershipRecord) {
 }
 
 // StoreMembership takes over what Clerk reports of a membership that was created,
-// changed or ended: it ends the watches of the user whose role is another now, or
-// those of an organization that was deleted. Typed requests have the role of their
-// token, which lives for a minute.
+// changed or ended, or of an organization that was deleted. It ends the watches of
+// users who have another role now. Other requests have the role of their token,
+// which lives for a minute.
 func (a *Authenticator) StoreMembership(m MembershipRecord) {
 	for _, w := range a.watches.of(cmp.Or(m.UserID, m.OrganizationID)) {
 		w.checkRole(&m)

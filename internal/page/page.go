@@ -68,8 +68,8 @@ func Built(dir string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Outdated reports whether a source of the page, in src beside dir, is newer than
-// the page that dir holds, by more than the minute that a copy of both may take.
+// Outdated reports whether a file of dir/../src, the sources, is newer than the
+// page in dir. It tolerates a minute, because copying both takes a while.
 func Outdated(dir string) bool {
 	page, err := os.Stat(filepath.Join(dir, "index.html"))
 	if err != nil {
