@@ -1,7 +1,7 @@
 # The commands of CONTRIBUTING.md.
 .PHONY: check test test-all fuzz
 
-check: ## gofmt, the rule of imports, go vet, staticcheck
+check: ## gofmt, go mod tidy, the rule of imports, go vet, staticcheck
 	bash .ci/check
 
 test: ## all that runs in about a minute, and what was skipped
@@ -10,5 +10,5 @@ test: ## all that runs in about a minute, and what was skipped
 test-all: ## everything, at its whole size
 	bash .ci/run
 
-fuzz: ## new inputs for every fuzz test
+fuzz: ## new inputs for every fuzz test, new histories for the database
 	bash .ci/fuzz
