@@ -19,12 +19,12 @@ import (
 )
 
 // TestMemoryIsBounded shows that neither valid nor forged tokens pile up. The
-// whole size takes a minute of signing; the small one has fewer and longer
+// whole size takes half a minute of signing; the small one has fewer and longer
 // tokens, each kind of which takes 43 MiB.
 func TestMemoryIsBounded(t *testing.T) {
 	each, filler, limit := 3_000, strings.Repeat("x", 11_000), int64(40<<20)
 	if whole {
-		each, filler, limit = 100_000, "", 64<<20
+		each, filler, limit = 60_000, "", 64<<20
 	}
 	// The key's length makes no difference to the caches.
 	clerk, err := fakeclerk.Start(fakeclerk.Options{SigningKey: shortKey(), TokenLifetime: time.Hour})

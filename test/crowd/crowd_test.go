@@ -94,7 +94,7 @@ func (s size) scenarios() []scenario {
 		{name: "15,000 a minute, 20 new a second", users: s.active + count(s.newRate, s.activeLasting), known: s.active, fastClock: true, play: active},
 		{name: "Clerk slows down to 1.5 s", users: count(s.slowRate, s.slowLasting), idle: true, play: slow},
 		{name: "the connection to Clerk dies silently", users: count(s.silentRate, s.silentLasting), idle: true, play: silent},
-		{name: "ten instances and their member lists", users: count(s.fleetRate, s.fleetLasting), play: fleet},
+		{name: "ten instances and their member lists", users: count(s.fleetRate, s.fleetLasting), idle: true, play: fleet},
 		{name: "a restart in the middle", users: s.restartUsers, known: s.restartUsers, play: restart},
 		{name: "forged tokens of the worst shapes", users: s.callers, known: s.callers, play: forgers},
 	}
