@@ -88,7 +88,7 @@ type Authenticator struct {
 	refusals *refusals
 	cpu      chan struct{} // holds a value for each signature that is being verified
 	watches  watches
-	verified *otter.Cache[string, *verifiedToken] // by the whole token
+	verified cache.Cache[string, *verifiedToken] // by the whole token
 }
 
 // New returns an Authenticator, or an [*OptionError] that says which option is

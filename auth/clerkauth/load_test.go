@@ -1,6 +1,7 @@
 //go:build !race
 
-// Under the race detector these would measure the detector.
+// Under the race detector these would measure the detector, or take long for nothing:
+// one goroutine fills a cache.
 
 package clerkauth_test
 
@@ -140,4 +141,75 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// TestRefusalsAreBounded: the oldest makes room, however often one comes again.
+func TestRefusalsAreBounded(t *testing.T) {
+	f := newFixture(t)
+	email := fakeclerk.Claim("email", "ada@example.com")
+	tokens := map[string]string{}
+	session := func(i int) string { return fmt.Sprintf("sess_%d", i) }
+	for i := range 150_000 {
+		f.authenticator.RevokeSession("sess_again", f.clock.Now())
+		f.authenticator.RevokeSession(session(i), f.clock.Now())
+		f.clock.Advance(time.Microsecond)
+	}
+	for _, i := range []int{149_999, 120_000, 100_001} {
+		tokens[session(i)] = f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(i)))
+	}
+	tokens["again"] = f.token(t, "user_ada", email, fakeclerk.Claim("sid", "sess_again"))
+	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
+	f.wantAll(t, map[string]string{"the oldest": f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(0)))}, "")
+}
+
+// TestAdmissionsPushNoRefusalOut: however many users change, who was refused
+// stays refused.
+func TestAdmissionsPushNoRefusalOut(t *testing.T) {
+	f := newFixture(t)
+	token := f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"))
+	f.authenticator.RevokeUser("user_ada", f.clock.Now())
+	for i := range 150_000 {
+		f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_%d", i), UpdatedAt: f.clock.Now()})
+	}
+	_, err := f.authenticator.Authenticate(t.Context(), token)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserRevoked)
+}
+
+// More users than the cache holds come once each, all within the time for which
+// Clerk may be unavailable. Users who come every minute must not be evicted for
+// that.
+func TestActiveUsersStayRememberedAmongMany(t *testing.T) {
+	t.Parallel()
+	const active, minutes, others = 50, 10, 60_000
+	f := newFixture(t)
+	users := make([]string, active)
+	for i := range users {
+		users[i] = f.newUser(t)
+	}
+	visit := func() (failed int) {
+		for _, user := range users {
+			token := f.token(t, user)
+			for range 3 {
+				if _, err := f.authenticator.Authenticate(t.Context(), token); err != nil {
+					failed++
+				}
+			}
+		}
+		return failed
+	}
+	for minute := range minutes {
+		if failed := visit(); failed > 0 {
+			t.Fatalf("minute %d: %d requests failed", minute, failed)
+		}
+		for i := range others / minutes {
+			f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_other%d_%d", minute, i), UpdatedAt: f.clock.Now()})
+		}
+		f.clock.Advance(time.Minute)
+	}
+	down := fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 500}
+	f.clerk.SetFault(userRoute, down)
+	f.clerk.SetFault(usersRoute, down)
+	if failed := visit(); failed > 0 {
+		t.Errorf("while Clerk is down, %d of %d requests of active users failed", failed, 3*active)
+	}
 }

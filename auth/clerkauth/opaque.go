@@ -69,8 +69,8 @@ type machines struct {
 	backend *Backend
 	now     func() time.Time
 	maxAge  time.Duration
-	known   *otter.Cache[secretHash, *machineRecord]
-	refused *otter.Cache[secretHash, Reason]
+	known   cache.Cache[secretHash, *machineRecord]
+	refused cache.Cache[secretHash, Reason]
 
 	verifications singleflight.Group // by hash
 	unknown       atomic.Int64       // verifications of secrets that Clerk never knew

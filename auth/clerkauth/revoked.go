@@ -44,13 +44,13 @@ type refusals struct {
 	now func() time.Time
 
 	mu      sync.Mutex // one change at a time
-	refused *otter.Cache[string, decision]
+	refused cache.Cache[string, decision]
 	queue   []string // the ids in refused by their place, at most maxRefused
 	places  int      // that were given so far
 	// admitted are users who changed and are not refused, so that an older
 	// refusal that arrives late cannot override it. Many users change: their
 	// memory is apart, so that they push no refusal out.
-	admitted *otter.Cache[string, decision]
+	admitted cache.Cache[string, decision]
 	until    atomic.Int64 // when the last refusal ends, in nanoseconds since 1970
 }
 
@@ -62,7 +62,7 @@ type decision struct {
 }
 
 func newRefusals(o Options) *refusals {
-	memory := func(size int) *otter.Cache[string, decision] {
+	memory := func(size int) cache.Cache[string, decision] {
 		return cache.New(o.Now, otter.Options[string, decision]{
 			MaximumSize:      size,
 			ExpiryCalculator: otter.ExpiryWriting[string, decision](keepRefusals),

@@ -115,25 +115,6 @@ func TestRefusalLastsAsLongAsTheToken(t *testing.T) {
 	f.wantAll(t, map[string]string{"a new token": f.token(t, "user_ada", email, fakeclerk.Claim("sid", "sess_new"))}, "")
 }
 
-// TestRefusalsAreBounded: the oldest makes room, however often one comes again.
-func TestRefusalsAreBounded(t *testing.T) {
-	f := newFixture(t)
-	email := fakeclerk.Claim("email", "ada@example.com")
-	tokens := map[string]string{}
-	session := func(i int) string { return fmt.Sprintf("sess_%d", i) }
-	for i := range 150_000 {
-		f.authenticator.RevokeSession("sess_again", f.clock.Now())
-		f.authenticator.RevokeSession(session(i), f.clock.Now())
-		f.clock.Advance(time.Microsecond)
-	}
-	for _, i := range []int{149_999, 120_000, 100_001} {
-		tokens[session(i)] = f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(i)))
-	}
-	tokens["again"] = f.token(t, "user_ada", email, fakeclerk.Claim("sid", "sess_again"))
-	f.wantAll(t, tokens, clerkauth.ReasonSessionRevoked)
-	f.wantAll(t, map[string]string{"the oldest": f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(0)))}, "")
-}
-
 // TestBanOfALastingTokenWithEmailClaim: its user is loaded once the token is old,
 // so that a ban counts without an event.
 func TestBanOfALastingTokenWithEmailClaim(t *testing.T) {
@@ -148,19 +129,6 @@ func TestBanOfALastingTokenWithEmailClaim(t *testing.T) {
 	f.clock.Advance(2 * time.Minute)
 	_, err := f.authenticator.Authenticate(t.Context(), token)
 	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserBanned)
-}
-
-// TestAdmissionsPushNoRefusalOut: however many users change, who was refused
-// stays refused.
-func TestAdmissionsPushNoRefusalOut(t *testing.T) {
-	f := newFixture(t)
-	token := f.token(t, "user_ada", fakeclerk.Claim("email", "ada@example.com"))
-	f.authenticator.RevokeUser("user_ada", f.clock.Now())
-	for i := range 150_000 {
-		f.authenticator.StoreUser(clerkauth.UserRecord{ID: fmt.Sprintf("user_%d", i), UpdatedAt: f.clock.Now()})
-	}
-	_, err := f.authenticator.Authenticate(t.Context(), token)
-	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUserRevoked)
 }
 
 // TestStoredUserNeedsNoCall: what an event says is served, while Clerk is down

@@ -27,7 +27,7 @@ const (
 // Keyed is a backoff for each key.
 type Keyed struct {
 	now   func() time.Time
-	cache *otter.Cache[string, failure]
+	cache cache.Cache[string, failure]
 }
 
 type failure struct {

@@ -8,8 +8,18 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
+// Cache is what clerkauth uses of an [otter.Cache]. It is an interface because Go
+// compiles a generic type with all its methods once more for each package that
+// imports it, even as an unexported field: for seconds, in every service of an app.
+type Cache[K comparable, V any] interface {
+	GetIfPresent(key K) (V, bool)
+	Set(key K, value V) (V, bool)
+	Compute(key K, remap func(old V, found bool) (V, otter.ComputeOp)) (V, bool)
+	Invalidate(key K) (V, bool)
+}
+
 // New returns a cache. It panics if the options contradict each other.
-func New[K comparable, V any](now func() time.Time, o otter.Options[K, V]) *otter.Cache[K, V] {
+func New[K comparable, V any](now func() time.Time, o otter.Options[K, V]) Cache[K, V] {
 	o.Clock = clock(now)
 	// Upkeep within the operation that caused it is cheaper than a goroutine.
 	o.Executor = func(upkeep func()) { upkeep() }

@@ -67,7 +67,7 @@ type Cache struct {
 	now                  func() time.Time
 	maxAge, staleIfError time.Duration
 	stale                func()
-	cache                *otter.Cache[string, *Entry]
+	cache                cache.Cache[string, *Entry]
 	// Loader loads users. It is set before the first call of Find, and stores with
 	// Put.
 	Loader *batch.Loader[Record]
