@@ -4,7 +4,7 @@
 check: ## gofmt, go mod tidy, the rule of imports, go vet, staticcheck
 	bash .ci/check
 
-test: ## all that runs in about a minute, and what was skipped
+test: ## all that runs in a few minutes, and what was skipped
 	go run gotest.tools/gotestsum@v1.13.0 --format pkgname -- ./...
 
 test-all: ## everything, at its whole size
