@@ -8,9 +8,9 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// Cache is what clerkauth uses of an [otter.Cache]. It is an interface because Go
-// compiles a generic type with all its methods once more for each package that
-// imports it, even as an unexported field: for seconds, in every service of an app.
+// Cache is what clerkauth uses of an [otter.Cache]. It is an interface, because Go
+// compiles a generic type and its methods again for each package that imports it,
+// even as an unexported field. That took seconds for every service of an app.
 type Cache[K comparable, V any] interface {
 	GetIfPresent(key K) (V, bool)
 	Set(key K, value V) (V, bool)
