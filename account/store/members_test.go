@@ -129,13 +129,13 @@ func names(page *Members) string {
 func TestSearchWalksOverAll(t *testing.T) {
 	s, _ := newStore(t, nil)
 	execute(t, s, `
-		INSERT INTO organizations (id, members) VALUES ('org_1', 400);
+		INSERT INTO organizations (id, members) VALUES ('org_1', 120);
 		INSERT INTO users (id, primary_email, username, first_name, last_name)
 		SELECT 'user_' || n, CASE n % 3 WHEN 0 THEN '' ELSE 'Émile' || n % 7 || '@example.com' END, 'a' || n,
-			'Anna' || n % 5, CASE n % 40 WHEN 0 THEN 'ANNA Zoë' ELSE 'annas' END
-		FROM generate_series(1, 400) AS n;
+			'Anna' || n % 5, CASE n % 12 WHEN 0 THEN 'ANNA Zoë' ELSE 'annas' END
+		FROM generate_series(1, 120) AS n;
 		INSERT INTO memberships (id, organization_id, user_id, role, created_at, updated_at)
-		SELECT 'orgmem_' || n, 'org_1', 'user_' || n, 'org:member', now(), now() FROM generate_series(1, 400) AS n`)
+		SELECT 'orgmem_' || n, 'org_1', 'user_' || n, 'org:member', now(), now() FROM generate_series(1, 120) AS n`)
 	type person struct {
 		id    string
 		words []string

@@ -19,7 +19,7 @@ func TestMigrate(t *testing.T) {
 	if err != nil || len(all) == 0 {
 		t.Fatal(err)
 	}
-	for range 5 {
+	for range 2 {
 		database := postgrestest.Database(t)
 		var wait sync.WaitGroup
 		for range 8 {

@@ -66,7 +66,7 @@ func (c *crasher) TraceQueryEnd(_ context.Context, _ *pgx.Conn, data pgx.TraceQu
 	}
 }
 
-var histories = flag.Uint64("histories", 0, "how many histories TestHistories plays; 0: 40, or 10,000 with TESTS=whole")
+var histories = flag.Uint64("histories", 0, "how many histories TestHistories plays; 0: 10, or 10,000 with TESTS=whole")
 
 // randomSeed is SEED, or one that was not used before.
 func randomSeed(t *testing.T) uint64 {
@@ -88,7 +88,7 @@ func randomSeed(t *testing.T) uint64 {
 // a reconciliation is lost to another process. A reconciliation at the end makes
 // the tables equal to Clerk, with the settings of everybody. SEED is the first seed.
 func TestHistories(t *testing.T) {
-	most := cmp.Or(*histories, 40)
+	most := cmp.Or(*histories, 10)
 	if whole {
 		most = cmp.Or(*histories, 10_000)
 	}

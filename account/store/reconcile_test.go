@@ -217,7 +217,7 @@ func loseLock(t testing.TB, s *Store) {
 // TestFirstSynchronization takes over 5,000 users at
 // Clerk's rate limit for production.
 func TestFirstSynchronization(t *testing.T) {
-	const users = 5000
+	const users = 2000
 	clerk, backend := startClerk(t, fakeclerk.Options{SecretKey: "sk_live_fakeclerk"})
 	clerk.SetRateLimit(fakeclerk.RateLimit{Requests: 1000, Window: 10 * time.Second})
 	s, _ := newStore(t, nil)

@@ -28,8 +28,13 @@ import (
 
 const usersRoute = "GET /v1/users"
 
-// whole reports whether tests are of their whole size, which takes a minute.
-var whole = os.Getenv("TESTS") == "whole"
+// needsWhole skips a test of many users or many tokens.
+func needsWhole(t *testing.T) {
+	t.Helper()
+	if os.Getenv("TESTS") != "whole" {
+		t.Skip("TESTS=whole has crowds arrive, caches fill and calls to Clerk hang")
+	}
+}
 
 // crowd is a fake Clerk with the rate limit of a production instance, and an
 // Authenticator by the real clock.
@@ -150,6 +155,7 @@ func TestCrowdIsServed(t *testing.T) {
 // TestCrowdBesideOneUsersTrouble: a user whose record Clerk cannot serve keeps
 // asking, 100 times a second for 8 seconds, while 160 others sign in.
 func TestCrowdBesideOneUsersTrouble(t *testing.T) {
+	needsWhole(t)
 	for _, test := range []struct {
 		name  string
 		fault fakeclerk.Fault
@@ -232,6 +238,7 @@ func (c *crowd) arriveQuietly(tokens []string) int {
 
 // TestCrowdWithOddRecords: a crowd with some odd users in it arrives at once.
 func TestCrowdWithOddRecords(t *testing.T) {
+	needsWhole(t)
 	t.Parallel()
 	for _, odd := range []int{1, 3} {
 		t.Run(fmt.Sprint(odd), func(t *testing.T) {
@@ -269,6 +276,7 @@ func TestCrowdWithOddRecords(t *testing.T) {
 // TestCrowdBesideRefreshes: everybody's record is stale at once, and
 // new users arrive among them.
 func TestCrowdBesideRefreshes(t *testing.T) {
+	needsWhole(t)
 	t.Parallel()
 	offset := new(atomic.Int64)
 	c := newCrowd(t, func(o *clerkauth.Options) {
@@ -301,6 +309,7 @@ func TestCrowdBesideRefreshes(t *testing.T) {
 // TestCrowdWhileClerkHangs: all are answered once five calls have hung for as long
 // as a call may, and Clerk is not asked for each.
 func TestCrowdWhileClerkHangs(t *testing.T) {
+	needsWhole(t)
 	t.Parallel()
 	c := newCrowd(t)
 	tokens := c.tokens(t, 300)
@@ -325,9 +334,7 @@ func TestCrowdWhileClerkHangs(t *testing.T) {
 // TestCrowdBesideARecordThatHangs is soon alone, and costs the others nothing from
 // then on.
 func TestCrowdBesideARecordThatHangs(t *testing.T) {
-	if !whole {
-		t.Skip("TESTS=whole waits until three calls in a row have hung for as long as they may")
-	}
+	needsWhole(t)
 	t.Parallel()
 	c := newCrowd(t)
 	tokens := c.tokens(t, 60)
@@ -354,6 +361,7 @@ func TestCrowdBesideARecordThatHangs(t *testing.T) {
 // TestCrowdBesideOtherCalls: somebody asks for 1,500 pages of an
 // organization's members in no time.
 func TestCrowdBesideOtherCalls(t *testing.T) {
+	needsWhole(t)
 	t.Parallel()
 	c := newCrowd(t)
 	strangers := c.tokens(t, 200)

@@ -37,25 +37,11 @@ const (
 	hostedKey = "pk_test_ZXhhbXBsZS5jbGVyay5hY2NvdW50cy5kZXYk"
 )
 
-// mainTests are the tests of the page that run without TESTS=whole.
-var mainTests = []string{
-	"one click signs in and shows the profile that the backend answers",
-	"a reload keeps the session, and signing out ends it",
-}
-
-// TestPage runs the suite, or the main tests without TESTS=whole.
 func TestPage(t *testing.T) {
-	w := start(t, addresses{}, tokenLifetime)
 	if os.Getenv("TESTS") != "whole" {
-		said := w.run(t, "--test-name-pattern=^("+strings.Join(mainTests, "|")+")$", "sign_in.test.mjs")
-		for _, name := range mainTests {
-			if !strings.Contains(said, "✔ "+name) {
-				t.Errorf("did not run: %s", name)
-			}
-		}
-		return
+		t.Skip("TESTS=whole uses the page in a browser")
 	}
-	w.run(t, files(t, "*.test.mjs")...)
+	start(t, addresses{}, tokenLifetime).run(t, files(t, "*.test.mjs")...)
 }
 
 func files(t *testing.T, pattern string) []string {
@@ -188,7 +174,7 @@ func localhost(t *testing.T, address string) (url string) {
 
 // run runs node --test with files of the suite, after flags if there are any,
 // and returns what it prints.
-func (w world) run(t *testing.T, files ...string) (said string) {
+func (w world) run(t *testing.T, files ...string) {
 	t.Helper()
 	ctx := t.Context()
 	if deadline, ok := t.Deadline(); ok {
@@ -209,5 +195,4 @@ func (w world) run(t *testing.T, files ...string) (said string) {
 	if err != nil {
 		t.Fatal(errors.Join(ctx.Err(), err))
 	}
-	return string(output)
 }

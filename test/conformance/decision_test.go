@@ -22,36 +22,10 @@ import (
 
 // How many tokens are drawn with several differences, and how many with single
 // characters changed.
-var (
-	combinations = part(800)
-	changed      = part(300)
+const (
+	combinations = 800
+	changed      = 300
 )
-
-// oneIn is how many of the tokens are tried where TESTS=whole is not set: that
-// one in so many.
-const oneIn = 32
-
-var whole = os.Getenv("TESTS") == "whole"
-
-// part is the part of n that is tried.
-func part(n int) int {
-	if whole {
-		return n
-	}
-	return n / oneIn
-}
-
-// sample are the variations that are tried.
-func sample(all []variation) []variation {
-	if whole {
-		return all
-	}
-	var few []variation
-	for i := 0; i < len(all); i += oneIn {
-		few = append(few, all[i])
-	}
-	return few
-}
 
 // instant is when the clocks of both sides stand still.
 var instant = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
@@ -86,6 +60,7 @@ const (
 // list of stricter cases; what both accept belongs to the same caller; and
 // tokens as Clerk makes them are accepted.
 func TestDecision(t *testing.T) {
+	needsWhole(t)
 	seed := uint64(20261123)
 	if given := os.Getenv("SEED"); given != "" {
 		var err error
@@ -109,7 +84,7 @@ func TestDecision(t *testing.T) {
 		t.Fatal(err)
 	}
 	tokens := mint(t, clerk, k, seed)
-	if least := part(1000); len(tokens) < least {
+	if least := 1000; len(tokens) < least {
 		t.Errorf("%d tokens, want at least %d", len(tokens), least)
 	}
 
@@ -138,7 +113,7 @@ func TestDecision(t *testing.T) {
 	}
 	report(t, seed, tokens, counts)
 	for _, s := range stricter {
-		if whole && !slices.ContainsFunc(counts, func(count map[string]int) bool { return count["stricter: "+s.name] > 0 }) {
+		if !slices.ContainsFunc(counts, func(count map[string]int) bool { return count["stricter: "+s.name] > 0 }) {
 			t.Errorf("the stricter case %q did not occur: is it still one?", s.name)
 		}
 	}
@@ -219,7 +194,7 @@ func mint(t *testing.T, clerk *fakeclerk.Server, k keys, seed uint64) []minted {
 	for _, v := range genuineTokens(t, clerk, now) {
 		add(v)
 	}
-	for _, v := range sample(all) {
+	for _, v := range all {
 		add(v)
 	}
 	r := mathrand.New(mathrand.NewPCG(seed, 0))

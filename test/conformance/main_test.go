@@ -1,7 +1,7 @@
 // Package conformance compares this project with Clerk's JavaScript backend
 // SDK, @clerk/backend: what each decides on the same tokens.
 //
-//	go test ./test/conformance
+//	TESTS=whole go test ./test/conformance
 //
 // It needs Node and the SDK: npm --prefix test/conformance ci. Without them its
 // tests skip, or fail with REQUIRED=node.
@@ -50,6 +50,14 @@ func findNode() error {
 type node struct {
 	questions *json.Encoder
 	answers   *json.Decoder
+}
+
+// needsWhole skips a test that compares thousands of tokens.
+func needsWhole(t *testing.T) {
+	t.Helper()
+	if os.Getenv("TESTS") != "whole" {
+		t.Skip("TESTS=whole compares thousands of tokens")
+	}
 }
 
 func startNode(t *testing.T, script string) *node {

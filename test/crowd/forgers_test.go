@@ -13,19 +13,19 @@ import (
 // forgers: cached users send requests, first alone and then together with forged
 // tokens of the shapes that cost the most.
 func forgers(s *scene) {
-	asking := repeat(s.users, count(s.callerRate, s.forgersLasting))
-	alone := s.client.arriving(s.Context(), s.first.always, asking, float64(s.callerRate))
-	forged := repeat(forgedTokens(), count(s.forgerRate, s.forgersLasting))
+	asking := repeat(s.users, count(callerRate, forgersLasting))
+	alone := s.client.arriving(s.Context(), s.first.always, asking, float64(callerRate))
+	forged := repeat(forgedTokens(), count(forgerRate, forgersLasting))
 	var refused *tally
 	var wg sync.WaitGroup
-	wg.Go(func() { refused = s.client.arriving(s.Context(), s.first.always, forged, float64(s.forgerRate)) })
-	beside := s.client.arriving(s.Context(), s.first.always, asking, float64(s.callerRate))
+	wg.Go(func() { refused = s.client.arriving(s.Context(), s.first.always, forged, float64(forgerRate)) })
+	beside := s.client.arriving(s.Context(), s.first.always, asking, float64(callerRate))
 	wg.Wait()
 	s.add(alone, beside)
 	s.nobodyRefused()
 	s.atMost("forged tokens that are accepted", int(refused.served.Load()), 0)
 	a, b := load.Quantile(alone.latencies, 0.5), load.Quantile(beside.latencies, 0.5)
-	s.Logf("p50 %.2f ms alone, %.2f ms beside %d forged tokens a second: %.1f times", a.Seconds()*1e3, b.Seconds()*1e3, s.forgerRate, float64(b)/float64(max(a, time.Nanosecond)))
+	s.Logf("p50 %.2f ms alone, %.2f ms beside %d forged tokens a second: %.1f times", a.Seconds()*1e3, b.Seconds()*1e3, forgerRate, float64(b)/float64(max(a, time.Nanosecond)))
 }
 
 // forgedTokens name the right key and fill 13 KB, in the header or the payload:

@@ -72,9 +72,6 @@ func (s *scene) report(late time.Duration) {
 	// no answer in time had to wait for a processor.
 	if busy := late > 500*time.Millisecond || reasons[clerkauth.ReasonUnreachable] > 0; busy && len(s.missed) > 0 {
 		s.Logf("inconclusive: this machine is busy, a timer fired %v late", late)
-		if !whole {
-			s.SkipNow()
-		}
 	}
 	for _, count := range s.missed {
 		s.Error(count)

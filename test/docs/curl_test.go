@@ -35,6 +35,9 @@ var answers = []struct{ command, want string }{
 var needEncore = []string{"/account.Reconcile"}
 
 func TestCurl(t *testing.T) {
+	if os.Getenv("TESTS") != "whole" {
+		t.Skip("TESTS=whole runs the commands of the documents")
+	}
 	var commands []string
 	for path, text := range documents(t) {
 		for _, block := range append(fenced(text, "console"), fenced(text, "")...) {
