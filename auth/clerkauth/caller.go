@@ -55,8 +55,8 @@ type Caller struct {
 	AuthorizedParty string
 	// ExpiresAt is the token's expiry, zero for a token that does not expire.
 	ExpiresAt time.Time
-	// IssuedAt is the time at which a session token was issued. It is zero for
-	// a machine.
+	// IssuedAt is the time at which the token was issued. It is zero for an
+	// opaque token.
 	IssuedAt time.Time
 
 	// Organization is the active organization; its ID is "" if no organization
@@ -121,13 +121,24 @@ type Actor struct {
 	Type string
 }
 
-// FactorVerificationAge is how long ago, at the time the token was made, the
-// session's user last proved each factor: in minutes, -1 for never.
+// FactorVerificationAge is how long ago the session's user last proved each factor,
+// in minutes: the ages in the token, with the age of the token. It is -1 for never.
 type FactorVerificationAge struct {
 	// Known is false for a token without the ages (fva). Then the ages mean
 	// nothing, and no reverification counts as done.
 	Known                     bool
 	FirstFactor, SecondFactor int
+}
+
+// add makes both ages older by the whole minutes of d. Clerk's SDKs take them as of
+// the time the token was made, which is less than a minute ago for most tokens.
+func (age *FactorVerificationAge) add(d time.Duration) {
+	minutes := int(max(d, 0) / time.Minute)
+	for _, factor := range []*int{&age.FirstFactor, &age.SecondFactor} {
+		if *factor >= 0 {
+			*factor += minutes
+		}
+	}
 }
 
 // authorizationClaims are the claims that say what a caller may do. They hardly

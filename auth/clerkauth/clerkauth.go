@@ -53,6 +53,7 @@
 package clerkauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -189,6 +190,7 @@ func (a *Authenticator) authenticateJWT(ctx context.Context, token string, calle
 	}
 	v.caller.copyTo(caller)
 	issuedAt = v.validity.issuedAt
+	caller.FactorVerificationAge.add(a.options.Now().Sub(issuedAt))
 	if v.hasEmail && a.options.Now().Sub(issuedAt) < maxLateTokens {
 		return issuedAt, nil
 	}
@@ -371,14 +373,18 @@ const subprotocolPrefix = "bearer."
 //
 //	new WebSocket(url, ["live", "bearer." + await getToken()])
 //
-// rest is the header's value without the token, for the server to choose from.
-// The token is "" where there is none.
+// rest is the header's value without tokens, for the server to choose from. The
+// token is "" where there is none, and both are where the header is longer than one
+// token can make it.
 func SubprotocolToken(protocols string) (token, rest string) {
+	if len(protocols) > MaxTokenBytes+MaxHeaderBytes {
+		return "", ""
+	}
 	var others []string
 	for protocol := range strings.SplitSeq(protocols, ",") {
 		protocol = strings.TrimSpace(protocol)
-		if sent, ok := strings.CutPrefix(protocol, subprotocolPrefix); ok && token == "" {
-			token = sent
+		if sent, ok := strings.CutPrefix(protocol, subprotocolPrefix); ok {
+			token = cmp.Or(token, sent)
 		} else if protocol != "" {
 			others = append(others, protocol)
 		}

@@ -345,3 +345,19 @@ func TestRememberedTokenExpires(t *testing.T) {
 	f.clock.Advance(time.Second)
 	wantError(t, authenticate(), clerkauth.Unauthenticated, clerkauth.ReasonExpired)
 }
+
+func TestSubprotocolToken(t *testing.T) {
+	for _, test := range []struct{ protocols, token, rest string }{
+		{"live, bearer.x", "x", "live"},
+		{"bearer.x,live,more", "x", "live, more"},
+		{"live", "", "live"},
+		{"", "", ""},
+		{"bearer.x, live, bearer.y", "x", "live"}, // no token stays in the header
+		{"bearer." + strings.Repeat("x", clerkauth.MaxTokenBytes), strings.Repeat("x", clerkauth.MaxTokenBytes), ""},
+		{strings.Repeat("a,", 500_000) + "bearer.x", "", ""}, // costs nothing
+	} {
+		if token, rest := clerkauth.SubprotocolToken(test.protocols); token != test.token || rest != test.rest {
+			t.Errorf("%.30q: %.30q, %.30q", test.protocols, token, rest)
+		}
+	}
+}

@@ -64,11 +64,13 @@ func Claim(name string, values ...any) Requirement {
 	var lines []string
 	for _, value := range values {
 		text, err := json.Marshal(value)
-		canonical := jsontext.Value(text)
-		if err != nil || canonical.Canonicalize() != nil {
+		if err == nil {
+			text, err = canonical(text)
+		}
+		if err != nil {
 			continue // no claim equals a value that JSON cannot express
 		}
-		lines = append(lines, string(canonical))
+		lines = append(lines, string(text))
 	}
 	r.values = strings.Join(lines, "\n")
 	return r
@@ -243,7 +245,7 @@ func (r Requirement) path() []string {
 
 // matches compares a claim, and the elements of one that is a list.
 func (r Requirement) matches(claim jsontext.Value) bool {
-	candidates := []jsontext.Value{claim.Clone()}
+	candidates := []jsontext.Value{claim}
 	if claim.Kind() == '[' {
 		var elements []jsontext.Value
 		if json.Unmarshal(claim, &elements) == nil {
@@ -251,9 +253,17 @@ func (r Requirement) matches(claim jsontext.Value) bool {
 		}
 	}
 	return slices.ContainsFunc(candidates, func(candidate jsontext.Value) bool {
-		return candidate.Canonicalize() == nil &&
-			slices.Contains(strings.Split(r.values, "\n"), string(candidate))
+		text, err := canonical(candidate)
+		return err == nil && slices.Contains(strings.Split(r.values, "\n"), string(text))
 	})
+}
+
+// canonical is RFC 8785 but for integers, which keep all their digits: ids of 64
+// bits differ beyond what the RFC's float64 can tell apart.
+func canonical(value jsontext.Value) (jsontext.Value, error) {
+	value = value.Clone()
+	err := value.Canonicalize(jsontext.CanonicalizeRawInts(false))
+	return value, err
 }
 
 // withOrg begins a role or permission with exactly one "org:".

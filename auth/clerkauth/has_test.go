@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"encore.app/auth/clerkauth"
+	"encore.app/fakeclerk"
 )
 
 func TestHas(t *testing.T) {
@@ -66,7 +68,7 @@ func TestHas(t *testing.T) {
 
 func TestClaimRequirement(t *testing.T) {
 	claims, err := clerkauth.NewClaims(map[string]any{
-		"metadata": map[string]any{"role": "admin", "roles": []any{"editor", 3}, "level": 7, "beta": true, "none": nil},
+		"metadata": map[string]any{"role": "admin", "roles": []any{"editor", 3}, "level": 7, "tenant": uint64(1<<53 + 1), "beta": true, "none": nil},
 		"email":    "ada@example.com", "https://example.com/role": "owner", "a": map[string]any{"b.c": 1},
 	})
 	if err != nil {
@@ -94,6 +96,8 @@ func TestClaimRequirement(t *testing.T) {
 		{"metadata.roles", []any{[]any{"editor", 3}}, true},
 		{"metadata.level", []any{7.0}, true},
 		{"metadata.level", []any{"7"}, false},
+		{"metadata.tenant", []any{1<<53 + 1}, true},
+		{"metadata.tenant", []any{1 << 53}, false}, // the same float64
 		{"metadata.beta", []any{true}, true},
 		{"metadata.none", []any{nil}, true},
 		{"metadata.absent", []any{nil}, false},
@@ -179,6 +183,25 @@ func TestReverification(t *testing.T) {
 				t.Error("a token that does not tell needs no reverification")
 			}
 		})
+	}
+}
+
+// The ages in a token are of the time it was made.
+func TestVerificationAges(t *testing.T) {
+	f := newFixture(t)
+	token := f.token(t, "user_ada", fakeclerk.Claim("exp", f.clock.Now().Add(time.Hour).Unix()), fakeclerk.Claim("fva", []int{3, -1}))
+	for _, want := range []int{3, 13} {
+		caller, err := f.authenticator.Authenticate(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age := caller.FactorVerificationAge; age.FirstFactor != want || age.SecondFactor != -1 {
+			t.Errorf("got %+v, want %d and -1", age, want)
+		}
+		if got := caller.Has(clerkauth.Reverify(clerkauth.Strict)); got != (want < 10) {
+			t.Errorf("after %d minutes: %v", want, got)
+		}
+		f.clock.Advance(10 * time.Minute)
 	}
 }
 

@@ -157,6 +157,21 @@ func TestRefusalsAreBounded(t *testing.T) {
 	f.wantAll(t, map[string]string{"the oldest": f.token(t, "user_ada", email, fakeclerk.Claim("sid", session(0)))}, "")
 }
 
+// TestRefusalIsToldTwice: by the webhook, say, and through the database.
+func TestRefusalIsToldTwice(t *testing.T) {
+	f := newFixture(t)
+	token := f.token(t, "user_ada", fakeclerk.Claim("sid", "sess_first"))
+	at := f.clock.Now()
+	f.authenticator.RevokeSession("sess_first", at)
+	for i := range 99_999 {
+		for range 2 {
+			f.authenticator.RevokeSession(fmt.Sprintf("sess_%d", i), at)
+		}
+	}
+	_, err := f.authenticator.Authenticate(t.Context(), token)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonSessionRevoked)
+}
+
 // TestAdmissionsPushNoRefusalOut: however many users change, who was refused
 // stays refused.
 func TestAdmissionsPushNoRefusalOut(t *testing.T) {

@@ -229,7 +229,7 @@ func (a *Authenticator) verifyMachine(ctx context.Context, kind TokenType, head 
 	if !c.Expiry.set {
 		return nil, refuse(ReasonMalformedClaims, "claim", "exp")
 	}
-	caller := Caller{ExpiresAt: c.Expiry.time()}
+	caller := Caller{ExpiresAt: c.Expiry.time(), IssuedAt: c.IssuedAt.time()}
 	switch {
 	case !caller.setSubject(kind, c.Subject):
 		return nil, refuse(ReasonInvalidSubject)

@@ -38,7 +38,8 @@ func (f *fixture) verifications() int {
 
 func TestMachineCallers(t *testing.T) {
 	f := newFixture(t, acceptEvery)
-	hour := f.clock.Now().Add(time.Hour)
+	now := f.clock.Now()
+	hour := now.Add(time.Hour)
 	for _, test := range []struct {
 		name  string
 		token fakeclerk.MachineToken
@@ -68,7 +69,7 @@ func TestMachineCallers(t *testing.T) {
 		{
 			"an M2M token that is a JWT",
 			fakeclerk.MachineToken{Type: fakeclerk.TypeM2MToken, JWT: true, Subject: "mch_1", Scopes: []string{"mch_2", "mch_3"}, ExpiresAt: hour},
-			clerkauth.Caller{TokenType: clerkauth.M2MToken, Subject: "mch_1", Scopes: []string{"mch_2", "mch_3"}, ExpiresAt: hour},
+			clerkauth.Caller{TokenType: clerkauth.M2MToken, Subject: "mch_1", Scopes: []string{"mch_2", "mch_3"}, ExpiresAt: hour, IssuedAt: now},
 		},
 		{
 			"an opaque OAuth access token",
@@ -83,7 +84,7 @@ func TestMachineCallers(t *testing.T) {
 			fakeclerk.MachineToken{Type: fakeclerk.TypeOAuthToken, JWT: true, Subject: "user_grace", ClientID: "client_1", Scopes: []string{"profile", "email"}, ExpiresAt: hour},
 			clerkauth.Caller{
 				TokenType: clerkauth.OAuthToken, Subject: "user_grace", UserID: "user_grace", Email: "grace@example.com", EmailVerified: true,
-				Scopes: []string{"profile", "email"}, ClientID: "client_1", ExpiresAt: hour,
+				Scopes: []string{"profile", "email"}, ClientID: "client_1", ExpiresAt: hour, IssuedAt: now,
 			},
 		},
 	} {

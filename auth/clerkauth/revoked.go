@@ -88,9 +88,8 @@ func (r *refusals) set(id string, refused bool, at time.Time) {
 	admission, isAdmitted := r.admitted.GetIfPresent(id)
 	switch {
 	case refused && isAdmitted && admission.at.After(at),
-		isRefused && refusal.at.After(at),
-		!refused && isRefused && refusal.at.Equal(at):
-		// what is known is newer
+		isRefused && !at.After(refusal.at):
+		// what is known is newer, or the same: one that is told twice takes one place
 	case refused:
 		r.refuseLocked(id, d)
 		r.until.Store(now.Add(keepRefusals).UnixNano())
@@ -225,16 +224,18 @@ type MembershipRecord struct {
 // Watch is a caller whose connection stays open, such as a WebSocket. Its
 // context ends when the user is banned or deleted, and when the session ends.
 // It also ends when the role in the active organization changes, when that
-// organization is deleted, and when the token that was sent last expires.
+// organization is deleted, and when the token that was sent last expires. An
+// opaque token, which Clerk may revoke at any time, counts for
+// [Options].OpaqueTokenMaxAge; [Watch.Renew] with the same token continues it.
 type Watch struct {
 	authenticator *Authenticator
 	ctx           context.Context
 	end           context.CancelCauseFunc
 
-	mu       sync.Mutex
-	caller   Caller
-	issuedAt time.Time // of the caller's token
-	expiry   *time.Timer
+	mu      sync.Mutex
+	caller  Caller
+	expires time.Time
+	expiry  *time.Timer
 }
 
 // Watch begins to watch a caller. Its context is derived from ctx, and
@@ -278,15 +279,14 @@ func (w *Watch) Stop() {
 }
 
 // Renew continues the watch with a fresh token of the same session,
-// organization and role. A token that is refused, or of another caller, ends
+// organization and role, or of the same machine, client and scopes. A token that is refused, or of another caller, ends
 // the watch. While Clerk is unavailable, the error has the Kind Unavailable,
 // and the watch continues with its present token.
 func (w *Watch) Renew(ctx context.Context, token string) error {
 	caller, err := w.authenticator.Authenticate(ctx, token)
 	if err == nil {
 		w.mu.Lock()
-		same := w.caller.TokenType == caller.TokenType && w.caller.Subject == caller.Subject && w.caller.SessionID == caller.SessionID &&
-			w.caller.Organization.ID == caller.Organization.ID && w.caller.Organization.Role == caller.Organization.Role
+		same := w.caller.isAs(&caller)
 		w.mu.Unlock()
 		if same {
 			w.use(&caller)
@@ -301,24 +301,29 @@ func (w *Watch) Renew(ctx context.Context, token string) error {
 	return err
 }
 
+// isAs reports whether a token of the other caller may take the place of c's.
+func (c *Caller) isAs(other *Caller) bool {
+	return c.TokenType == other.TokenType && c.Subject == other.Subject && c.SessionID == other.SessionID &&
+		c.Organization.ID == other.Organization.ID && c.Organization.Role == other.Organization.Role &&
+		c.ClientID == other.ClientID && slices.Equal(c.Scopes, other.Scopes) && slices.Equal(c.Audience, other.Audience)
+}
+
 // use takes over the caller of a token. An older token than the last shortens
 // nothing.
 func (w *Watch) use(caller *Caller) {
-	now := w.authenticator.options.Now()
+	options := &w.authenticator.options
+	now, expires := options.Now(), caller.ExpiresAt
+	if verified := now.Add(options.OpaqueTokenMaxAge); caller.IssuedAt.IsZero() && (expires.IsZero() || verified.Before(expires)) {
+		expires = verified
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if caller.ExpiresAt.Before(w.caller.ExpiresAt) {
+	if expires.Before(w.expires) {
 		return
 	}
 	caller.copyTo(&w.caller)
-	w.issuedAt = caller.IssuedAt
-	if w.issuedAt.IsZero() { // an opaque token, which Clerk has verified recently
-		w.issuedAt = now
-	}
-	if caller.ExpiresAt.IsZero() {
-		return
-	}
-	left := caller.ExpiresAt.Add(leeway).Sub(now)
+	w.expires = expires
+	left := expires.Add(leeway).Sub(now)
 	if w.expiry == nil {
 		w.expiry = time.AfterFunc(left, func() { w.end(refuse(ReasonExpired)) })
 	} else if w.ctx.Err() == nil {
@@ -328,7 +333,7 @@ func (w *Watch) use(caller *Caller) {
 
 func (w *Watch) checkRevoked() {
 	w.mu.Lock()
-	reason := w.authenticator.refusals.check(&w.caller, w.issuedAt)
+	reason := w.authenticator.refusals.check(&w.caller, w.caller.IssuedAt)
 	w.mu.Unlock()
 	if reason != "" {
 		w.end(refuse(reason))
@@ -338,7 +343,7 @@ func (w *Watch) checkRevoked() {
 func (w *Watch) checkRole(m *MembershipRecord) {
 	w.mu.Lock()
 	active := w.caller.Organization
-	changed := active.ID == m.OrganizationID && !m.UpdatedAt.Before(w.issuedAt.Truncate(time.Second)) &&
+	changed := active.ID == m.OrganizationID && !m.UpdatedAt.Before(w.caller.IssuedAt.Truncate(time.Second)) &&
 		(m.Role == "" || active.Role != "" && withOrg(active.Role) != withOrg(m.Role)) // an OAuth client's role is not known
 	w.mu.Unlock()
 	if changed {

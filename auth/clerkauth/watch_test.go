@@ -133,3 +133,67 @@ func TestWatchExpires(t *testing.T) {
 		}
 	})
 }
+
+// oauthWatch returns a watch of an OAuth client that acts for Ada.
+func oauthWatch(t *testing.T, f *fixture, token fakeclerk.MachineToken) (*clerkauth.Watch, fakeclerk.MachineToken) {
+	t.Helper()
+	token.Type, token.Subject = fakeclerk.TypeOAuthToken, "user_ada"
+	issued := f.issue(t, token)
+	caller, err := f.authenticator.Authenticate(t.Context(), issued.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := f.authenticator.Watch(t.Context(), &caller)
+	t.Cleanup(w.Stop)
+	return w, issued
+}
+
+// An OAuth access token lives for long, and an event that Clerk repeats is late.
+func TestWatchOfAMachineEndsByALateEvent(t *testing.T) {
+	for _, jwt := range []bool{true, false} {
+		f := newFixture(t, acceptEvery)
+		w, _ := oauthWatch(t, f, fakeclerk.MachineToken{JWT: jwt, ExpiresAt: f.clock.Now().Add(20 * time.Hour)})
+		banned := f.clock.Now()
+		f.clock.Advance(5 * time.Minute)
+		f.authenticator.StoreUser(clerkauth.UserRecord{ID: "user_ada", Banned: true, UpdatedAt: banned})
+		if err := context.Cause(w.Context()); err == nil || clerkauth.AsError(err).Reason != clerkauth.ReasonUserRevoked {
+			t.Errorf("JWT %v: %v", jwt, err)
+		}
+	}
+}
+
+func TestWatchOfAMachineIsRenewedByTheSameClientOnly(t *testing.T) {
+	f := newFixture(t, acceptEvery)
+	wide := fakeclerk.MachineToken{ClientID: "client_a", Scopes: []string{"profile", "admin"}, JWT: true, ExpiresAt: f.clock.Now().Add(time.Hour)}
+	narrow, another := wide, wide
+	narrow.Scopes, another.ClientID = []string{"profile"}, "client_b"
+	for _, token := range []fakeclerk.MachineToken{wide, narrow, another} {
+		w, _ := oauthWatch(t, f, wide)
+		token.Type, token.Subject = fakeclerk.TypeOAuthToken, "user_ada"
+		token.ExpiresAt = f.clock.Now().Add(2 * time.Hour)
+		err := w.Renew(t.Context(), f.issue(t, token).Token)
+		if same := token.ClientID == wide.ClientID && len(token.Scopes) == len(wide.Scopes); same != (err == nil) {
+			t.Errorf("%s %v: %v", token.ClientID, token.Scopes, err)
+		}
+	}
+}
+
+// Nobody reports that an API key was revoked.
+func TestWatchOfAnOpaqueTokenExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, err := clerkauth.New(clerkauth.Options{SecretKey: "sk_test_x", AcceptsToken: []clerkauth.TokenType{clerkauth.APIKey}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := a.Watch(t.Context(), &clerkauth.Caller{TokenType: clerkauth.APIKey, Subject: "user_ada", UserID: "user_ada"})
+		defer w.Stop()
+		time.Sleep(time.Minute)
+		if w.Context().Err() != nil {
+			t.Fatal("it ended early")
+		}
+		time.Sleep(time.Minute)
+		if reason := clerkauth.AsError(context.Cause(w.Context())).Reason; reason != clerkauth.ReasonExpired {
+			t.Errorf("ended with %q", reason)
+		}
+	})
+}
