@@ -21,6 +21,7 @@ type heard struct {
 	mu   sync.Mutex
 	all  []string
 	fail error
+	user clerkauth.UserRecord // the last
 }
 
 func (h *heard) add(what string) error {
@@ -33,6 +34,7 @@ func (h *heard) add(what string) error {
 }
 
 func (h *heard) UserUpdated(_ context.Context, u *clerkauth.UserRecord) error {
+	h.user = *u
 	if u.Banned {
 		return h.add(u.ID + " banned")
 	}
@@ -105,6 +107,19 @@ func TestFollow(t *testing.T) {
 	apply(joined("org_1", "user_lin", 1))
 	apply(&clerkevent.Event{ID: "org", Type: clerkevent.OrganizationDeleted, At: at(4), Organization: &clerkevent.Organization{ID: "org_1"}})
 	one.expect(t, first, " in org_1 ") // the membership's row is gone
+}
+
+// TestFollowTellsOfABanWhenItWas: the record may keep its time.
+func TestFollowTellsOfABanWhenItWas(t *testing.T) {
+	s, _ := newStore(t, nil)
+	banned := userEvent("banned", clerkevent.UserUpdated, 9, func(u *clerkevent.User) { u.Banned, u.UpdatedAt = true, at(1) })
+	if err := s.Apply(t.Context(), banned); err != nil {
+		t.Fatal(codeOf(err))
+	}
+	var h heard
+	if err := (&follower{store: s, target: &h}).poll(t.Context()); err != nil || !h.user.UpdatedAt.Equal(at(9)) {
+		t.Errorf("%v, %v", h.user.UpdatedAt, err)
+	}
 }
 
 // TestFollowRecallsSessions starts an instance hours after sessions ended, whose

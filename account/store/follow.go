@@ -226,6 +226,9 @@ func (f *follower) tell(ctx context.Context, o *occurrence) error {
 		return f.target.UserDeleted(ctx, o.user.ID, *o.userDeleted)
 	case o.userUpdated != nil:
 		o.user.UpdatedAt = *o.userUpdated
+		if o.user.Banned && o.at.After(o.user.UpdatedAt) {
+			o.user.UpdatedAt = o.at // as clerkevent does: the ban is news
+		}
 		return f.target.UserUpdated(ctx, &o.user)
 	}
 	return nil // an organization that was created or changed

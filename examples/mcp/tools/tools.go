@@ -63,7 +63,11 @@ func New(o Options) (*Server, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("examples/mcp/config.cue: %w", err)
 	}
-	server := mcp.NewServer(&mcp.Implementation{Name: "examples/mcp", Version: "1"}, nil)
+	server := mcp.NewServer(&mcp.Implementation{Name: "examples/mcp", Version: "1"}, &mcp.ServerOptions{
+		// Not listChanged, which the SDK would announce: a client that listens for
+		// changes keeps its request open, past a ban and the end of its token.
+		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
+	})
 	s := &Server{options: o, lines: authz.LimitLog(o.Log)}
 	s.add(server)
 	s.handler = mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"encore.app/auth/clerkauth"
 )
 
 func TestWrongSettings(t *testing.T) {
@@ -63,5 +65,28 @@ func TestMissingAuthorizationServer(t *testing.T) {
 	lines := strings.Count(log.String(), "\n")
 	if lines < 1 || lines > 500 || !strings.Contains(log.String(), "AuthorizationServer") {
 		t.Errorf("%d lines: %.200s", lines, &log)
+	}
+}
+
+// Nobody keeps a request open to listen for changes: there are none, and it would
+// outlive its caller.
+func TestListeningEndsAtOnce(t *testing.T) {
+	s, err := New(Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},"_meta":{` +
+		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`
+	r := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(body))
+	for name, value := range map[string]string{
+		"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+		"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "subscriptions/listen",
+	} {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	s.Serve(w, r, s.Endpoint(r), &clerkauth.Caller{TokenType: clerkauth.OAuthToken, UserID: "user_ada", Subject: "user_ada", Scopes: []string{"profile"}})
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"id":1`) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
