@@ -391,3 +391,19 @@ func TestAUsedTokenDoesNotServeAnOldUserForLonger(t *testing.T) {
 	_, err := f.authenticator.Authenticate(t.Context(), token)
 	wantError(t, err, clerkauth.Unavailable, clerkauth.ReasonInvalidResponse)
 }
+
+// TestUserWhomClerkHasOnlyNow: a sign-up may be quicker than Clerk's own replicas.
+// A newer token is good as soon as Clerk has the user.
+func TestUserWhomClerkHasOnlyNow(t *testing.T) {
+	f := newFixture(t)
+	user := f.newUser(t)
+	f.clock.Advance(time.Second)
+	f.clerk.SetUserFault(user, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 404, Body: `{"errors":[{"code":"resource_not_found"}]}`})
+	_, err := f.authenticate(t, user)
+	wantError(t, err, clerkauth.Unauthenticated, clerkauth.ReasonUnknownUser)
+	f.clerk.ClearFaults()
+	f.clock.Advance(2 * time.Second)
+	if _, err := f.authenticate(t, user); err != nil {
+		t.Errorf("once Clerk has the user: %v", err)
+	}
+}

@@ -178,6 +178,9 @@ func (c *Cache) Put(id string, record Record) Record {
 }
 
 func (r *Record) supersedes(other *Record) bool {
+	if r.Refusal == Unknown && other.CheckedAt.After(r.CheckedAt) {
+		return false // UpdatedAt is no time of Clerk's: a replica of Clerk's may have been behind
+	}
 	if c := r.UpdatedAt.Compare(other.UpdatedAt); c != 0 {
 		return c > 0
 	}
