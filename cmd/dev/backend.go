@@ -53,7 +53,7 @@ func startBackend(ctx context.Context, s settings, out io.Writer, logger *slog.L
 }
 
 func startStandalone(ctx context.Context, s settings, why string, logger *slog.Logger) (*backend, error) {
-	var counters clerkauth.Counters
+	var counters standalone.Counters
 	jwtKey, _ := setting.Env("CLERK_JWT_KEY")
 	options := clerkauth.Options{
 		SecretKey:         s.secretKey,

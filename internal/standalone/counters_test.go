@@ -13,7 +13,7 @@ func TestOnlyThisMachineReadsTheCounters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := Handler(Options{Authenticator: authenticator, Counters: new(clerkauth.Counters)})
+	handler, err := Handler(Options{Authenticator: authenticator, Counters: new(Counters)})
 	if err != nil {
 		t.Fatal(err)
 	}

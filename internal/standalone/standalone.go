@@ -23,11 +23,11 @@ import (
 // Options configure [Handler].
 type Options struct {
 	Authenticator         *clerkauth.Authenticator
-	WebhookSigningSecrets string              // as for clerkevent.NewReceiver
-	Log                   *slog.Logger        // a line a request; nil: no log
-	Counters              *clerkauth.Counters // at /debug/counters, for this machine; may be nil
-	Extensions            []Extension         // what optional services add
-	AuthorizationServer   string              // where MCP clients sign in: Clerk's Frontend API URL
+	WebhookSigningSecrets string       // as for clerkevent.NewReceiver
+	Log                   *slog.Logger // a line a request; nil: no log
+	Counters              *Counters    // at /debug/counters, for this machine; may be nil
+	Extensions            []Extension  // what optional services add
+	AuthorizationServer   string       // where MCP clients sign in: Clerk's Frontend API URL
 }
 
 // Extension adds the endpoints of an optional service to a server, and returns
