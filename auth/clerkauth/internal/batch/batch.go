@@ -3,7 +3,7 @@
 //
 //	state      queue      class    what ends it
 //	new        signIns    SignIn   a call for up to 100 ids
-//	stale      refreshes  Refresh  the same, about a second later; or it rides along with signIns
+//	stale      refreshes  Refresh  the same, about a second later; or a call of signIns with room for it
 //	single     singles    SignIn   a call for one id: its batch failed, or a list left it out
 //	suspicious retries    Refresh  a call for one id: it failed recently, or its batch of refreshes did
 //	sent       none       -        the call's result, or the queue singles or retries
@@ -34,8 +34,6 @@ const (
 	MaxWait      = 10 * time.Second
 	maxPending   = 100_000
 	maxRefreshes = 10_000
-	// refreshLinger is how long a refresh waits for others, on average.
-	refreshLinger = time.Second
 )
 
 // Errors of Load, besides those of Fetch and of the circuit breaker.
@@ -80,16 +78,14 @@ type Loader[V any] struct {
 
 // queue holds ids that wait for a call.
 type queue[V any] struct {
-	name      string
-	class     ratelimit.Class
-	size      int // ids of a call
-	calls     int // at most, under way
-	lingers   bool
-	ids       []*pending[V] // some may be in another queue by now
-	underWay  int
-	next      bool // a call waits for its token
-	lingering bool // a timer runs
-	due       bool // the timer has fired
+	name     string
+	class    ratelimit.Class
+	size     int           // ids of a call
+	calls    int           // at most, under way
+	linger   time.Duration // of a call for fewer ids, on average
+	ids      []*pending[V] // some may be in another queue by now
+	underWay int
+	next     bool // a call lingers, or waits for its token
 }
 
 // pending is one id that is being loaded. All requests for the id share it.
@@ -109,7 +105,7 @@ func New[V any](c Config[V]) *Loader[V] {
 		pending:   map[string]*pending[V]{},
 		signIns:   queue[V]{name: "sign_in", class: ratelimit.SignIn, size: maxBatch, calls: 16},
 		singles:   queue[V]{name: "single", class: ratelimit.SignIn, size: 1, calls: 8},
-		refreshes: queue[V]{name: "refresh", class: ratelimit.Refresh, size: maxBatch, calls: 4, lingers: true},
+		refreshes: queue[V]{name: "refresh", class: ratelimit.Refresh, size: maxBatch, calls: 4, linger: time.Second},
 		retries:   queue[V]{name: "single", class: ratelimit.Refresh, size: 1, calls: 4},
 	}
 }
@@ -154,43 +150,35 @@ func (l *Loader[V]) join(id string, known func() (V, bool)) (*pending[V], error)
 		close(p.done)
 		return p, nil
 	}
-	waiting, recent := l.failed.Check(id)
-	if waiting == nil {
-		waiting = l.Breaker.Blocked()
-	}
-	if waiting == nil && len(l.pending) >= maxPending {
-		waiting = ErrLate
-	}
-	if waiting != nil {
-		return nil, waiting
-	}
-	l.pending[id] = p
-	if recent {
-		l.queueLocked(p, &l.retries)
-	} else {
-		l.queueLocked(p, &l.signIns)
-	}
-	return p, nil
+	return l.admitLocked(p, &l.signIns)
 }
 
 // Refresh loads the value of an id in the background, unless that is a burden.
 func (l *Loader[V]) Refresh(id string) {
-	waiting, recent := l.failed.Check(id)
-	if waiting != nil || l.Breaker.Blocked() != nil {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pending[id] != nil || len(l.refreshes.ids) >= maxRefreshes {
-		return
+	if l.pending[id] == nil && len(l.refreshes.ids) < maxRefreshes {
+		_, _ = l.admitLocked(&pending[V]{id: id, done: make(chan struct{})}, &l.refreshes)
 	}
-	p := &pending[V]{id: id, done: make(chan struct{})}
-	l.pending[id] = p
-	if recent {
-		l.queueLocked(p, &l.retries)
-	} else {
-		l.queueLocked(p, &l.refreshes)
+}
+
+// admitLocked queues a new id, or returns the failure for which it has to wait.
+func (l *Loader[V]) admitLocked(p *pending[V], q *queue[V]) (*pending[V], error) {
+	waiting, recent := l.failed.Check(p.id)
+	if waiting == nil {
+		waiting = l.Breaker.Blocked()
 	}
+	switch {
+	case waiting != nil:
+		return nil, waiting
+	case len(l.pending) >= maxPending:
+		return nil, ErrLate
+	case recent:
+		q = &l.retries
+	}
+	l.pending[p.id] = p
+	l.queueLocked(p, q)
+	return p, nil
 }
 
 func (l *Loader[V]) queueLocked(p *pending[V], q *queue[V]) {
@@ -204,22 +192,13 @@ func (l *Loader[V]) startLocked(q *queue[V]) {
 	if len(q.ids) == 0 || q.next || q.underWay == q.calls {
 		return
 	}
-	if q.lingers && !q.due && len(q.ids) < q.size {
-		if !q.lingering {
-			q.lingering = true
-			jitter := 0.5 + rand.Float64() // so that instances do not keep step
-			time.AfterFunc(time.Duration(jitter*float64(refreshLinger)), func() {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				q.lingering, q.due = false, true
-				l.startLocked(q)
-			})
-		}
-		return
-	}
 	q.next = true
 	q.underWay++
-	go l.run(q)
+	var linger time.Duration
+	if len(q.ids) < q.size {
+		linger = time.Duration((0.5 + rand.Float64()) * float64(q.linger)) // instances do not keep step
+	}
+	time.AfterFunc(linger, func() { l.run(q) })
 }
 
 // run makes one call for a queue. Refreshes without a token are dropped: their
@@ -227,13 +206,13 @@ func (l *Loader[V]) startLocked(q *queue[V]) {
 func (l *Loader[V]) run(q *queue[V]) {
 	allowed := l.Limiter.Take(q.class)
 	l.mu.Lock()
-	q.next, q.due = false, false
+	q.next = false
 	batch := q.takeLocked(nil)
 	if q == &l.signIns && len(batch) > 0 {
 		batch = l.refreshes.takeLocked(batch)
 	}
 	if !allowed {
-		l.endLocked(batch, ErrRateLimit)
+		l.endLocked(ErrRateLimit, batch...)
 		batch = nil
 	}
 	l.startLocked(q)
@@ -265,7 +244,9 @@ func (q *queue[V]) takeLocked(batch []*pending[V]) []*pending[V] {
 func (l *Loader[V]) call(batch []*pending[V], q *queue[V]) {
 	done, err := l.Breaker.Begin()
 	if err != nil {
-		l.drop(batch, err)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.dropLocked(batch, err)
 		return
 	}
 	l.Sent(q.name)
@@ -274,9 +255,11 @@ func (l *Loader[V]) call(batch []*pending[V], q *queue[V]) {
 		ids[i] = p.id
 	}
 	found, err := l.Fetch(ids)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if err == nil {
 		done(breaker.Succeeded, nil, 0)
-		l.finish(batch, found)
+		l.finishLocked(batch, found)
 		return
 	}
 	outcome, retryAfter := l.Classify(err)
@@ -286,74 +269,57 @@ func (l *Loader[V]) call(batch []*pending[V], q *queue[V]) {
 	}
 	switch opened := done(outcome, err, retryAfter); {
 	case opened:
-		l.drop(batch, err)
+		l.dropLocked(batch, err)
 	case clear:
-		l.mu.Lock()
-		l.endLocked(batch, err)
-		l.mu.Unlock()
+		l.endLocked(err, batch...)
 	case len(batch) == 1:
-		l.fail(batch[0], err, retryAfter)
+		l.failLocked(batch[0], err, retryAfter)
 	default:
 		// Two bad ids in a row would look like a failure of the service.
 		rand.Shuffle(len(batch), func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
-		l.single(batch, q)
+		to := &l.singles
+		if q == &l.refreshes {
+			to = &l.retries
+		}
+		for _, p := range batch {
+			l.queueLocked(p, to)
+		}
 	}
 }
 
-// finish ends the ids of a call that succeeded.
-func (l *Loader[V]) finish(batch []*pending[V], found map[string]Result[V]) {
-	var missing []*pending[V]
+// finishLocked ends the ids of a call that succeeded.
+func (l *Loader[V]) finishLocked(batch []*pending[V], found map[string]Result[V]) {
 	for _, p := range batch {
 		switch result, ok := found[p.id]; {
 		case !ok:
-			missing = append(missing, p)
+			l.queueLocked(p, &l.singles)
 		case result.Err != nil:
-			l.fail(p, result.Err, 0)
+			l.failLocked(p, result.Err, 0)
 		default:
 			l.failed.Clear(p.id)
 			p.value = l.Store(p.id, result.Value)
-			l.mu.Lock()
-			l.endLocked([]*pending[V]{p}, nil)
-			l.mu.Unlock()
+			l.endLocked(nil, p)
 		}
 	}
-	l.single(missing, &l.signIns)
 }
 
-// single queues ids of a batch one by one.
-func (l *Loader[V]) single(batch []*pending[V], q *queue[V]) {
-	to := &l.singles
-	if q.class == ratelimit.Refresh {
-		to = &l.retries
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, p := range batch {
-		l.queueLocked(p, to)
-	}
-}
-
-// fail ends an id whose failure is its own.
-func (l *Loader[V]) fail(p *pending[V], err error, retryAfter time.Duration) {
+// failLocked ends an id whose failure is its own.
+func (l *Loader[V]) failLocked(p *pending[V], err error, retryAfter time.Duration) {
 	l.failed.Add(p.id, err, retryAfter)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.endLocked([]*pending[V]{p}, err)
+	l.endLocked(err, p)
 }
 
-// drop ends a batch, and everything queued, for a failure of the service.
-func (l *Loader[V]) drop(batch []*pending[V], err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.endLocked(batch, err)
+// dropLocked ends a batch, and everything queued, for a failure of the service.
+func (l *Loader[V]) dropLocked(batch []*pending[V], err error) {
+	l.endLocked(err, batch...)
 	for _, q := range []*queue[V]{&l.signIns, &l.singles, &l.refreshes, &l.retries} {
 		for len(q.ids) > 0 {
-			l.endLocked(q.takeLocked(nil), err)
+			l.endLocked(err, q.takeLocked(nil)...)
 		}
 	}
 }
 
-func (l *Loader[V]) endLocked(batch []*pending[V], err error) {
+func (l *Loader[V]) endLocked(err error, batch ...*pending[V]) {
 	for _, p := range batch {
 		delete(l.pending, p.id)
 		p.err = err
