@@ -59,7 +59,8 @@ type Config[V any] struct {
 	// Classify says whether an error of Fetch is Failed or Unclear, and how long
 	// the service wants to be left alone.
 	Classify func(error) (breaker.Outcome, time.Duration)
-	// Store stores a value and returns the value that counts.
+	// Store stores a value and returns the value that counts. It is called under a
+	// lock, as Ended is.
 	Store func(id string, value V) V
 	// Sent is told of each call, and Ended of each id.
 	Sent  func(queue string)
@@ -121,18 +122,17 @@ func (l *Loader[V]) Load(ctx context.Context, id string, known func() (V, bool))
 	defer cancel()
 	select {
 	case <-p.done:
-		return p.value, p.err
 	case <-ctx.Done():
+		select {
+		case <-p.done: // on a busy machine both are late
+		default:
+			if context.Cause(ctx) == ErrLate {
+				return none, ErrLate
+			}
+			return none, ctx.Err()
+		}
 	}
-	select {
-	case <-p.done: // on a busy machine both are late
-		return p.value, p.err
-	default:
-	}
-	if errors.Is(context.Cause(ctx), ErrLate) {
-		return none, ErrLate
-	}
-	return none, ctx.Err()
+	return p.value, p.err
 }
 
 func (l *Loader[V]) join(id string, known func() (V, bool)) (*pending[V], error) {
