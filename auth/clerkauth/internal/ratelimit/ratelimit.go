@@ -31,8 +31,8 @@ const Window = 10 * time.Second
 const (
 	maxWait           = time.Second
 	maxBackgroundWait = 10 * time.Second
-	maxWaiting        = 8     // calls of one tenant
-	maxTenants        = 1_000 // with calls that wait
+	maxOfTenant       = 8     // calls of one tenant that wait
+	maxWaiting        = 1_000 // calls of all tenants
 
 	// minUnknownBurst is how many unknown secrets pass at once after a quiet time.
 	minUnknownBurst = 5
@@ -51,20 +51,10 @@ const (
 	Background    Class = "background"     // reconciliation
 )
 
-// leaves is how many tokens of a full bucket a class leaves to those above.
-func (c Class) leaves(burst int) int {
-	switch c {
-	case SignIn:
-		return 0
-	case Machine:
-		return burst / 4
-	case Refresh:
-		return burst / 2
-	case UnknownSecret, Background:
-		return burst * 7 / 8
-	}
-	return burst * 3 / 4
-}
+// eighths of a full bucket that a class leaves to those above.
+var eighths = map[Class]int{SignIn: 0, Machine: 2, Refresh: 4, Other: 6, UnknownSecret: 7, Background: 7}
+
+func (c Class) leaves(burst int) int { return burst * eighths[c] / 8 }
 
 // Limiter is a token bucket with classes.
 type Limiter struct {
@@ -80,9 +70,15 @@ type Limiter struct {
 
 // queue is where the calls of one class wait for tokens.
 type queue struct {
-	turns   []string                   // tenants with waiting calls, the next one first
-	calls   map[string][]chan struct{} // by tenant; closed when the call has its token
-	serving bool                       // a timer will serve the queue
+	calls   []*call // in the order in which they are served
+	serving bool    // a timer will serve the queue
+}
+
+// call waits for a token. Each round has at most one call of a tenant.
+type call struct {
+	tenant string
+	round  int
+	turn   chan struct{} // closed when the call has its token
 }
 
 // New returns a Limiter for the given number of calls in a [Window], and a rate
@@ -95,7 +91,7 @@ func New(calls, unknownPerSecond float64, now func() time.Time, refused func(Cla
 		now: now, refused: refused,
 		bucket:  rate.NewLimiter(rate.Limit((calls-burst)/Window.Seconds()), int(burst)),
 		unknown: rate.NewLimiter(rate.Limit(unknownPerSecond), max(minUnknownBurst, int(unknownPerSecond))),
-		queues:  map[Class]*queue{},
+		queues:  map[Class]*queue{Machine: {}, Other: {}, UnknownSecret: {}},
 	}
 }
 
@@ -128,63 +124,58 @@ func (l *Limiter) Wait(ctx context.Context, c Class, tenant string) bool {
 	}
 	l.mu.Lock()
 	q := l.queues[in]
-	if q == nil {
-		q = &queue{calls: map[string][]chan struct{}{}}
-		l.queues[in] = q
-	}
-	if len(q.turns) == 0 && l.takeLocked(c) {
+	if len(q.calls) == 0 && l.takeLocked(c) {
 		l.mu.Unlock()
 		return true
 	}
-	turn := q.joinLocked(tenant)
+	waiting := q.joinLocked(tenant)
 	l.serveLocked(in, q)
 	l.mu.Unlock()
-	if turn != nil && l.await(ctx, wait, q, tenant, turn) {
+	if waiting != nil && l.await(ctx, wait, q, waiting) {
 		return true
 	}
 	l.refused(c)
 	return false
 }
 
-func (l *Limiter) await(ctx context.Context, wait time.Duration, q *queue, tenant string, turn chan struct{}) bool {
+func (l *Limiter) await(ctx context.Context, wait time.Duration, q *queue, c *call) bool {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	select {
-	case <-turn:
+	case <-c.turn:
 		return true
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !q.leaveLocked(tenant, turn) // its turn may have come in between
+	i := slices.Index(q.calls, c)
+	if i < 0 {
+		return true // its turn came in between
+	}
+	q.calls = slices.Delete(q.calls, i, i+1)
+	return false
 }
 
-// joinLocked returns what to wait for, nil if too many calls wait.
-func (q *queue) joinLocked(tenant string) chan struct{} {
-	waiting := len(q.calls[tenant])
-	if waiting >= maxWaiting || waiting == 0 && len(q.turns) >= maxTenants {
+// joinLocked queues a call in the round after the tenant's last, or in the present
+// round. It returns nil if too many calls wait.
+func (q *queue) joinLocked(tenant string) *call {
+	c := &call{tenant: tenant, turn: make(chan struct{})}
+	if len(q.calls) > 0 {
+		c.round = q.calls[0].round
+	}
+	ofTenant := 0
+	for _, other := range q.calls {
+		if other.tenant == tenant {
+			ofTenant++
+			c.round = other.round + 1
+		}
+	}
+	if ofTenant == maxOfTenant || len(q.calls) == maxWaiting {
 		return nil
 	}
-	if waiting == 0 {
-		q.turns = append(q.turns, tenant)
-	}
-	turn := make(chan struct{})
-	q.calls[tenant] = append(q.calls[tenant], turn)
-	return turn
-}
-
-// leaveLocked takes a call out of the queue, and returns whether it was there.
-func (q *queue) leaveLocked(tenant string, turn chan struct{}) bool {
-	i := slices.Index(q.calls[tenant], turn)
-	if i < 0 {
-		return false
-	}
-	q.calls[tenant] = slices.Delete(q.calls[tenant], i, i+1)
-	if len(q.calls[tenant]) == 0 {
-		delete(q.calls, tenant)
-		q.turns = slices.DeleteFunc(q.turns, func(t string) bool { return t == tenant })
-	}
-	return true
+	last, _ := slices.BinarySearchFunc(q.calls, c.round+1, func(other *call, round int) int { return other.round - round })
+	q.calls = slices.Insert(q.calls, last, c)
+	return c
 }
 
 // serveLocked hands out the tokens that there are, and sets a timer for the next.
@@ -192,14 +183,11 @@ func (l *Limiter) serveLocked(c Class, q *queue) {
 	if q.serving {
 		return
 	}
-	for len(q.turns) > 0 && l.takeLocked(c) {
-		tenant := q.turns[0]
-		q.turns = append(q.turns[1:], tenant)
-		turn := q.calls[tenant][0]
-		q.leaveLocked(tenant, turn)
-		close(turn)
+	for len(q.calls) > 0 && l.takeLocked(c) {
+		close(q.calls[0].turn)
+		q.calls = slices.Delete(q.calls, 0, 1)
 	}
-	if len(q.turns) == 0 {
+	if len(q.calls) == 0 {
 		return
 	}
 	q.serving = true

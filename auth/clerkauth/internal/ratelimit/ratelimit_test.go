@@ -114,7 +114,7 @@ func TestCallInARowWaitsForItsToken(t *testing.T) {
 	cancel()
 	for b.Wait(ended, Other, "org_1") {
 	}
-	if q := b.queues[Other]; len(q.turns) != 0 || len(q.calls) != 0 {
+	if q := b.queues[Other]; len(q.calls) != 0 {
 		t.Errorf("calls wait: %v", q)
 	}
 }
@@ -169,23 +169,48 @@ func testTurns(t *testing.T, limit float64, greedy int) {
 	}
 	stop()
 	group.Wait()
-	if q := b.queues[Other]; len(q.turns) != 0 || len(q.calls) != 0 {
+	if q := b.queues[Other]; len(q.calls) != 0 {
 		t.Errorf("calls wait: %v", q)
+	}
+}
+
+// TestQueueGoesInRounds: each tenant has one call in a round, whenever it came.
+func TestQueueGoesInRounds(t *testing.T) {
+	var q queue
+	for _, tenant := range "aaabbca" {
+		q.joinLocked(string(tenant))
+	}
+	order := func() (tenants string) {
+		for _, c := range q.calls {
+			tenants += c.tenant
+		}
+		return tenants
+	}
+	if got := order(); got != "abcabaa" {
+		t.Errorf("the calls are served in the order %s", got)
+	}
+	q.calls = q.calls[4:]
+	for _, tenant := range "cbc" {
+		q.joinLocked(string(tenant))
+	}
+	if got := order(); got != "bcabca" {
+		t.Errorf("then in the order %s", got)
 	}
 }
 
 // TestManyTenantsAreBounded: what waits is bounded, for one tenant and for all.
 func TestManyTenantsAreBounded(t *testing.T) {
-	var l queue
-	l.calls = map[string][]chan struct{}{}
-	joined := 0
-	for i := range 3 * maxTenants * maxWaiting {
-		if l.joinLocked(fmt.Sprintf("user_%d", i%(2*maxTenants))) != nil {
-			joined++
+	for _, tenants := range []int{1, 100, maxWaiting, 2 * maxWaiting} {
+		var q queue
+		joined := 0
+		for i := range 10 * tenants {
+			if q.joinLocked(fmt.Sprintf("user_%d", i%tenants)) != nil {
+				joined++
+			}
 		}
-	}
-	if joined > maxTenants*maxWaiting || len(l.turns) != maxTenants {
-		t.Errorf("%d calls wait for %d tenants", joined, len(l.turns))
+		if want := min(tenants*maxOfTenant, maxWaiting); joined != want || len(q.calls) != want {
+			t.Errorf("%d calls of %d tenants wait, want %d", joined, tenants, want)
+		}
 	}
 }
 
