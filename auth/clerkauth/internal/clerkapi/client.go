@@ -207,7 +207,7 @@ func (t *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil && res.Header.Get("Age") == "" {
 		t.client.clockAhead.Store(int64(t.client.now().Sub(date)))
 	}
-	seen.status, seen.retryAfter = res.StatusCode, retryAfter(res.Header, time.Now())
+	seen.status, seen.retryAfter = res.StatusCode, retryAfter(res.Header, t.client.now())
 	res.Body = http.MaxBytesReader(nil, res.Body, maxResponseBytes)
 	return res, nil
 }
