@@ -333,13 +333,4 @@ func isIssuer(iss, configured string) bool {
 
 // isHostname reports whether s has only the characters of a host name: no port,
 // no user, no path.
-func isHostname(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-':
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
+func isHostname(s string) bool { return s != "" && isAlphanumeric(s, ".-") }

@@ -181,18 +181,7 @@ func (m *machines) store(hash secretHash, record *machineRecord, err error) erro
 // isSecret checks the form of what would otherwise cost a call: the characters
 // of a bearer token (RFC 6750, section 2.1) without the dots of a JWT.
 func isSecret(s string) bool {
-	if len(s) < minSecretBytes || len(s) > maxSecretBytes {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '-', c == '_', c == '~', c == '+', c == '/', c == '=':
-		default:
-			return false
-		}
-	}
-	return true
+	return len(s) >= minSecretBytes && len(s) <= maxSecretBytes && isAlphanumeric(s, "-_~+/=")
 }
 
 // size estimates the bytes that remembering r takes.

@@ -276,10 +276,8 @@ func isCompact(token string) bool {
 	if strings.Count(token, ".") != 2 {
 		return false
 	}
-	for i := range len(token) {
-		if !compactAlphabet[token[i]] {
-			return false
-		}
+	if !isAlphanumeric(token, "-_.") {
+		return false
 	}
 	for part := range strings.SplitSeq(token, ".") {
 		// Only a last, shorter group of characters can have bits to spare.
@@ -292,13 +290,18 @@ func isCompact(token string) bool {
 	return true
 }
 
-// compactAlphabet has the characters of base64url and the dot.
-var compactAlphabet = func() (set [256]bool) {
-	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_." {
-		set[c] = true
+// isAlphanumeric reports whether s has only ASCII letters and digits, and the
+// characters in more.
+func isAlphanumeric(s, more string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(more, c) >= 0:
+		default:
+			return false
+		}
 	}
-	return set
-}()
+	return true
+}
 
 // checkClaims goes beyond the SDK, which leaves these to its caller.
 func (a *Authenticator) checkClaims(c *claims) *Error {
@@ -364,17 +367,7 @@ func isUserID(sub string) bool { return isID(sub, "user_") }
 
 func isID(id, prefix string) bool {
 	id, ok := strings.CutPrefix(id, prefix)
-	if !ok || id == "" {
-		return false
-	}
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
+	return ok && id != "" && isAlphanumeric(id, "_")
 }
 
 // email gives the claim that a customized session token carries. Anything but

@@ -63,8 +63,7 @@ func (p *List) add(party string) error {
 	if _, err := netip.ParseAddr(base); err == nil {
 		return errors.New("has a wildcard before an address")
 	}
-	loopback := base == "localhost" || strings.HasSuffix(base, ".localhost") // RFC 6761, section 6.3
-	if !loopback {
+	if !setting.Loopback(base) {
 		if u.Scheme != "https" {
 			return errors.New("has a wildcard without https")
 		}
