@@ -81,9 +81,9 @@ type Options struct {
 
 	// OpaqueTokenMaxAge is the maximum age of Clerk's answer about an API key
 	// or an opaque token. A revoked token is refused after that at the latest.
-	// The default is 1 minute. Clerk bills each verification, and one in use is
-	// verified again after three quarters of the time. With none, each request
-	// with such a token waits for Clerk.
+	// The default is 1 minute, the longest 1 hour. Clerk bills each verification,
+	// and one in use is verified again after three quarters of the time. With
+	// none, each request with such a token waits for Clerk.
 	OpaqueTokenMaxAge time.Duration
 
 	// RateLimitShare is the share of Clerk's published rate limit that this process
@@ -231,7 +231,7 @@ func (o *Options) completeDurations() error {
 		{"KeysStaleIfError", &o.KeysStaleIfError, time.Hour, maxDuration},
 		{"UserMaxAge", &o.UserMaxAge, time.Minute, maxDuration},
 		{"UserStaleIfError", &o.UserStaleIfError, 15 * time.Minute, maxDuration},
-		{"OpaqueTokenMaxAge", &o.OpaqueTokenMaxAge, defaultOpaqueTokenMaxAge, maxDuration},
+		{"OpaqueTokenMaxAge", &o.OpaqueTokenMaxAge, defaultOpaqueTokenMaxAge, time.Hour},
 	} {
 		if *d.value == 0 {
 			*d.value = d.fallback

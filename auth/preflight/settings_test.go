@@ -59,6 +59,7 @@ func TestSettingsThatWork(t *testing.T) {
 		{"CarryClaims", []string{}},
 		{"CarryClaims", []string{"*", "https://example.com/role"}},
 		{"UserMaxAge", "0s"},
+		{"OpaqueTokenMaxAge", "1h"},
 		{"RateLimitShare", 2.0},
 		{"AuthorizedParties", []string{"capacitor://localhost", "https://*.preview.example.com"}},
 	} {

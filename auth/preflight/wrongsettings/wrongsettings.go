@@ -94,6 +94,7 @@ func Cases() []Case {
 			cases = append(cases, Case{setting, value, setting})
 		}
 	}
+	cases = append(cases, Case{"OpaqueTokenMaxAge", "100h", "write 1h0m0s at most"})
 	for _, value := range []float64{0, -1, 0.0001, 1e-9, 1e9, -0.8, 1e300, 0.001, -1e-9, 12345678} {
 		cases = append(cases, Case{"RateLimitShare", value, "RateLimitShare"})
 	}
