@@ -75,6 +75,10 @@ func keyProblem(key string) string {
 		distinct[r] = true
 	}
 	switch {
+	case placeholder(key):
+		return "is a placeholder"
+	case strings.ContainsAny(key, "\"'`"):
+		return "is in quotes"
 	case len(key) < minServiceKey:
 		return fmt.Sprintf("has fewer than %d characters", minServiceKey)
 	case strings.ContainsFunc(key, unicode.IsSpace), len(distinct) < minDistinct:

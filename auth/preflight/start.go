@@ -58,6 +58,8 @@ func (s *Settings) checkEnvironment() error {
 // checkPresent names what is missing by where it comes from.
 func (s *Settings) checkPresent(selfHosted bool) error {
 	switch {
+	case placeholder(s.SecretKey):
+		return errors.New("the secret ClerkSecretKey (CLERK_SECRET_KEY) is a placeholder: set it to your Clerk instance's secret key")
 	case strings.TrimSpace(s.SecretKey) != "":
 	case selfHosted:
 		return errors.New(`the secret ClerkSecretKey is empty: set the variable that "secrets" in deploy/infra.json names for it, CLERK_SECRET_KEY, to your Clerk instance's secret key`)
@@ -69,6 +71,9 @@ func (s *Settings) checkPresent(selfHosted bool) error {
 	}
 	return nil
 }
+
+// placeholder reports whether a secret is one of the examples in deploy/.
+func placeholder(secret string) bool { return strings.Contains(secret, "CHANGE") }
 
 // secretType is the environment's type in the words of `encore secret set`.
 func secretType(environment encore.EnvironmentMeta) string {

@@ -61,6 +61,9 @@ func TestStart(t *testing.T) {
 		}},
 		{name: "sees a development instance's key behind white space", change: func(s *preflight.Settings) { s.SecretKey = "\nsk_test_x" }, refused: "sk_live_…"},
 		{name: "refuses a service key that is a placeholder", infra: `{"auth": [{"type": "key", "id": 1, "key": "the output of openssl rand -hex 32"}]}`, refused: "openssl rand"},
+		{name: "refuses the service key of the example", infra: `{"auth": [{"type": "key", "id": 1, "key": "CHANGE-to-the-output-of-openssl-rand"}]}`, refused: "is a placeholder"},
+		{name: "refuses a service key in quotes", infra: `{"auth": [{"type": "key", "id": 1, "key": "'0123456789abcdef0123456789abcdef'"}]}`, refused: "is in quotes"},
+		{name: "refuses the secret key of the example", change: func(s *preflight.Settings) { s.SecretKey = "sk_live_CHANGE" }, refused: "ClerkSecretKey (CLERK_SECRET_KEY) is a placeholder"},
 		{name: "refuses a service key of one character", infra: `{"auth": [{"type": "key", "id": 1, "key": "00000000000000000000000000000000"}]}`, refused: "openssl rand"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
