@@ -104,15 +104,21 @@ func (s *Settings) checkProduction() error {
 	if strings.HasPrefix(strings.TrimSpace(s.SecretKey), "sk_test_") {
 		return errors.New("the secret ClerkSecretKey is the key of a development instance (sk_test_…): set it to the production instance's key, sk_live_…")
 	}
-	if s.AllowLocalhost {
-		return nil
+	if u, err := url.Parse(s.Issuer); err == nil && (setting.Loopback(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".clerk.accounts.dev")) {
+		return fmt.Errorf("Issuer is %.60q, which is no production instance: write its Frontend API URL, such as https://clerk.example.com, to the block _production of auth/config.cue and deploy again", s.Issuer)
 	}
 	for _, party := range s.AuthorizedParties {
 		// Apps use their own schemes, such as capacitor://localhost.
 		u, err := url.Parse(party)
-		if err == nil && (u.Scheme == "http" || u.Scheme == "https") && setting.Loopback(u.Hostname()) {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+			continue
+		}
+		switch loopback := setting.Loopback(u.Hostname()); {
+		case loopback && !s.AllowLocalhost:
 			return fmt.Errorf("AuthorizedParties has %.60q, a page on the user's own machine: remove it from the block _production of auth/config.cue,"+
 				" or write AllowLocalhost: true there if it is the origin of your desktop or mobile app, and deploy again", party)
+		case !loopback && u.Scheme == "http":
+			return fmt.Errorf("AuthorizedParties has %s, a page that anybody on the network can change: write https:// in the block _production of auth/config.cue and deploy again", setting.Shown(party))
 		}
 	}
 	return nil

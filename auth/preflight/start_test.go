@@ -59,6 +59,18 @@ func TestStart(t *testing.T) {
 		{name: "takes them when it says so", change: func(s *preflight.Settings) {
 			s.AuthorizedParties, s.AllowLocalhost = []string{"https://localhost", "https://tauri.localhost", "http://localhost:8100"}, true
 		}},
+		{name: "takes the app's own machine over http when it says so", change: func(s *preflight.Settings) {
+			s.AuthorizedParties, s.AllowLocalhost = []string{"http://tauri.localhost"}, true
+		}},
+		{name: "refuses plain http in production", change: func(s *preflight.Settings) { s.AuthorizedParties = []string{"http://app.example.com"} }, refused: `"http://app.example.com"`},
+		{name: "refuses plain http beside AllowLocalhost", change: func(s *preflight.Settings) {
+			s.AuthorizedParties, s.AllowLocalhost = []string{"http://192.168.1.5:3000"}, true
+		}, refused: "write https://"},
+		{name: "takes plain http elsewhere", change: func(s *preflight.Settings) { development(s); s.AuthorizedParties = []string{"http://192.168.1.5:3000"} }},
+		{name: "refuses a development instance's issuer in production", change: func(s *preflight.Settings) { s.Issuer = "https://foo-bar-1.clerk.accounts.dev" }, refused: `Issuer is "https://foo-bar-1.clerk.accounts.dev"`},
+		{name: "refuses a loopback issuer in production", change: func(s *preflight.Settings) { s.Issuer, s.AllowLocalhost = "http://localhost:4100", true }, refused: `Issuer is "http://localhost:4100"`},
+		{name: "takes a development instance's issuer elsewhere", change: func(s *preflight.Settings) { development(s); s.Issuer = "https://foo-bar-1.clerk.accounts.dev" }},
+		{name: "takes a proxy as issuer", change: func(s *preflight.Settings) { s.Issuer = "https://app.example.com/__clerk" }},
 		{name: "sees a development instance's key behind white space", change: func(s *preflight.Settings) { s.SecretKey = "\nsk_test_x" }, refused: "sk_live_…"},
 		{name: "refuses a service key that is a placeholder", infra: `{"auth": [{"type": "key", "id": 1, "key": "the output of openssl rand -hex 32"}]}`, refused: "openssl rand"},
 		{name: "refuses the service key of the example", infra: `{"auth": [{"type": "key", "id": 1, "key": "CHANGE-to-the-output-of-openssl-rand"}]}`, refused: "is a placeholder"},
