@@ -85,6 +85,10 @@ func (s *Settings) Options(log authz.Logger) (clerkauth.Options, error) {
 		log.Warn("ClerkSecretKey is the fake Clerk's key, which Clerk refuses",
 			"hint", "delete .secrets.local.cue, or write your own key to it: it wins over `encore secret set`")
 	}
+	if strings.HasPrefix(o.SecretKey, "sk_live_") && s.Environment.Type != encore.EnvProduction {
+		log.Warn("ClerkSecretKey is a production instance's key outside production",
+			"hint", fmt.Sprintf("run `encore secret set --type %s ClerkSecretKey` with the key of a development instance, sk_test_…", secretType(s.Environment)))
+	}
 	if len(o.AuthorizedParties) == 0 {
 		log.Warn("session tokens of any origin are accepted", "hint", "list the origins of your frontends in AuthorizedParties of auth/config.cue")
 	}

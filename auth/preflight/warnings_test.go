@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"encore.dev"
 )
 
 // said records warnings.
@@ -25,6 +27,20 @@ func TestTheFakeClerksKeyNamesItsFile(t *testing.T) {
 		}
 		if got := strings.Contains(log.String(), ".secrets.local.cue"); got != warns {
 			t.Errorf("%s: warns %v: %s", key, got, &log)
+		}
+	}
+}
+
+func TestProductionsKeyElsewhere(t *testing.T) {
+	for kind, warns := range map[encore.EnvironmentType]bool{encore.EnvProduction: false, encore.EnvDevelopment: true, encore.EnvEphemeral: true} {
+		s := production()
+		s.Environment.Type = kind
+		var log said
+		if _, err := s.Options(&log); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(log.String(), "outside production"); got != warns {
+			t.Errorf("%s: warns %v: %s", kind, got, &log)
 		}
 	}
 }
