@@ -63,11 +63,7 @@ func (c *check) refuses(e *clerkauth.Error) bool {
 }
 
 // explain authenticates a token and prints the steps.
-func explain(ctx context.Context, o clerkauth.Options, token string, out io.Writer) error {
-	a, err := clerkauth.New(o)
-	if err != nil {
-		return fmt.Errorf("the app would not start: %w", err)
-	}
+func explain(ctx context.Context, a *clerkauth.Authenticator, o clerkauth.Options, token string, out io.Writer) error {
 	checks := checksOf(a, token)
 	caller, err := a.Authenticate(ctx, token)
 	if err == nil {

@@ -41,6 +41,10 @@ func run(ctx context.Context, arguments []string, in io.Reader, out io.Writer) e
 		return err
 	}
 	s.describe(out)
+	a, options, err := s.start()
+	if err != nil {
+		return fmt.Errorf("the app would not start: %w", err)
+	}
 	if s.token == "" {
 		if s.token, err = read(in, out); err != nil {
 			return err
@@ -54,7 +58,7 @@ func run(ctx context.Context, arguments []string, in io.Reader, out io.Writer) e
 		return errors.New("no token: give it as the argument, or on standard input")
 	}
 	fmt.Fprintln(out)
-	return explain(ctx, s.options, token, out)
+	return explain(ctx, a, options, token, out)
 }
 
 // read reads a token: a line from a terminal, everything from a pipe.

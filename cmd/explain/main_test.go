@@ -237,8 +237,7 @@ _production: !_local && #Meta.Environment.Type == "production"
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := s.options
-		got := fmt.Sprintf("%v %q %q %v %v", o.AuthorizedParties, o.Issuer, o.JWTKey, o.AcceptsToken, o.AllowMissingAuthorizedParty)
+		got := fmt.Sprintf("%v %q %q %v %v", s.AuthorizedParties, s.Issuer, s.JWTKey, s.AcceptsToken, s.AllowMissingAuthorizedParty)
 		if got != want {
 			t.Errorf("%s: got %s, want %s", environment, got, want)
 		}
@@ -265,7 +264,7 @@ _production: !_local && #Meta.Environment.Type == "production"
 		`#Meta.Environment.Cloud == "local"`:                                           false,
 	} {
 		inRepository(t, hidden+"if "+condition+" {\n\tIssuer: \"https://clerk.example.com\"\n}\n")
-		if s, err := parse([]string{"-env", "production"}); err != nil || (s.options.Issuer != "") != want {
+		if s, err := parse([]string{"-env", "production"}); err != nil || (s.Issuer != "") != want {
 			t.Errorf("%s: %v, %v", condition, !want, err)
 		}
 	}
@@ -296,8 +295,54 @@ func inRepository(t *testing.T, config string) {
 func TestShippedConfig(t *testing.T) {
 	newClerk(t)
 	for _, environment := range []string{"local", "staging", "preview", "production"} {
-		if s, err := parse([]string{"-env", environment}); err != nil || s.options.AcceptsToken == nil {
+		if s, err := parse([]string{"-env", environment}); err != nil || s.AcceptsToken == nil {
 			t.Errorf("%s: %v", environment, err)
 		}
+	}
+}
+
+// Settings with which the app would not start are told instead of a token's checks.
+func TestWouldNotStart(t *testing.T) {
+	shipped, err := os.ReadFile("../../auth/config.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clerk := newClerk(t)
+	token, err := clerk.SessionToken("user_ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name      string
+		config    string // at the end of the shipped one
+		arguments []string
+		says      string // "" if the app starts
+	}{
+		{name: "as shipped"},
+		{name: "no origin in production", arguments: []string{"-env", "production"}, says: "no AuthorizedParties"},
+		{name: "a development instance's key in production", arguments: []string{"-env", "production", "-parties", "https://app.example.com"}, says: "sk_test_…"},
+		{name: "no origin in staging", arguments: []string{"-env", "staging", "-parties", ""}, says: "in the block _staging"},
+		{name: "no origin on a developer's machine", arguments: []string{"-parties", ""}},
+		{name: "a duration", config: `UserMaxAge: "1d"`, says: "auth/config.cue: UserMaxAge"},
+		{name: "a long duration", config: `OpaqueTokenMaxAge: "2h"`, says: "OpaqueTokenMaxAge"},
+	} {
+		inRepository(t, string(shipped)+"\n"+test.config)
+		printed, err := explained(t, token, test.arguments...)
+		if test.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		} else if err == nil || !strings.HasPrefix(err.Error(), "the app would not start: ") || !strings.Contains(err.Error(), test.says) || strings.Contains(printed, "  ok ") {
+			t.Errorf("%s: %v, want %q, printed:\n%s", test.name, err, test.says, printed)
+		}
+	}
+}
+
+// A variable of white space alone counts as unset.
+func TestEmptyVariables(t *testing.T) {
+	newClerk(t)
+	t.Setenv("CLERK_AUTHORIZED_PARTIES", " ")
+	if s, err := parse(nil); err != nil || s.sources["AuthorizedParties"] != "auth/config.cue, local" {
+		t.Errorf("%v, %v", s.sources, err)
 	}
 }

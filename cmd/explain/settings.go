@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,8 +14,9 @@ import (
 
 	"encore.dev"
 
-	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
+	"encore.app/auth/clerkauth/setting"
+	"encore.app/auth/preflight"
 	"encore.app/internal/cueconfig"
 )
 
@@ -26,7 +28,8 @@ const (
 
 // settings are those of the app, with which the token is authenticated.
 type settings struct {
-	options clerkauth.Options
+	preflight.Settings
+	apiURL  string
 	token   string
 	sources map[string]string // of each option, for describe
 }
@@ -60,13 +63,13 @@ func parse(arguments []string) (*settings, error) {
 	flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "parties":
-			s.options.AuthorizedParties = strings.FieldsFunc(*parties, func(r rune) bool { return r == ',' || r == ' ' })
+			s.AuthorizedParties = setting.List(*parties)
 			s.sources["AuthorizedParties"] = "-parties"
 		case "issuer":
-			s.options.Issuer = *issuer
+			s.Issuer = *issuer
 			s.sources["Issuer"] = "-issuer"
 		case "allow-missing-party":
-			s.options.AllowMissingAuthorizedParty = *allow
+			s.AllowMissingAuthorizedParty = *allow
 			s.sources["AllowMissingAuthorizedParty"] = "-allow-missing-party"
 		}
 	})
@@ -75,21 +78,18 @@ func parse(arguments []string) (*settings, error) {
 }
 
 func (s *settings) readEnvironment() {
-	o := &s.options
-	before := *o
+	o := clerkauth.Options{SecretKey: s.SecretKey, JWTKey: s.JWTKey, Issuer: s.Issuer, AuthorizedParties: s.AuthorizedParties}
 	o.ReadEnvironment()
-	for _, changed := range []struct {
-		is             bool
-		option, source string
-	}{
-		{o.SecretKey != before.SecretKey, "SecretKey", "CLERK_SECRET_KEY"},
-		{o.APIURL != before.APIURL, "APIURL", "CLERK_API_URL"},
-		{o.JWTKey != before.JWTKey, "JWTKey", "CLERK_JWT_KEY"},
-		{o.Issuer != before.Issuer, "Issuer", "CLERK_ISSUER"},
-		{os.Getenv("CLERK_AUTHORIZED_PARTIES") != "", "AuthorizedParties", "CLERK_AUTHORIZED_PARTIES"},
+	s.SecretKey, s.JWTKey, s.Issuer, s.AuthorizedParties, s.apiURL = o.SecretKey, o.JWTKey, o.Issuer, o.AuthorizedParties, o.APIURL
+	for option, variable := range map[string]string{
+		"SecretKey":         "CLERK_SECRET_KEY",
+		"APIURL":            "CLERK_API_URL",
+		"JWTKey":            "CLERK_JWT_KEY",
+		"Issuer":            "CLERK_ISSUER",
+		"AuthorizedParties": "CLERK_AUTHORIZED_PARTIES",
 	} {
-		if changed.is {
-			s.sources[changed.option] = changed.source
+		if _, set := setting.Env(variable); set {
+			s.sources[option] = variable
 		}
 	}
 }
@@ -100,7 +100,7 @@ var secretLine = regexp.MustCompile(`(?m)^\s*ClerkSecretKey:\s*"([^"]+)"`)
 func (s *settings) readSecret(root string) {
 	text, err := os.ReadFile(filepath.Join(root, ".secrets.local.cue"))
 	if match := secretLine.FindSubmatch(text); err == nil && match != nil {
-		s.options.SecretKey = string(match[1])
+		s.SecretKey = string(match[1])
 		s.sources["SecretKey"] = ".secrets.local.cue"
 	}
 }
@@ -108,36 +108,50 @@ func (s *settings) readSecret(root string) {
 // chooseClerk takes cmd/dev's fake Clerk where there is no other key, as cmd/dev
 // does.
 func (s *settings) chooseClerk() {
-	o := &s.options
-	if o.SecretKey == "" {
-		o.SecretKey, s.sources["SecretKey"] = fakeClerkKey, "the fake Clerk's: CLERK_SECRET_KEY is not set"
+	if s.SecretKey == "" {
+		s.SecretKey, s.sources["SecretKey"] = fakeClerkKey, "the fake Clerk's: CLERK_SECRET_KEY is not set"
 	}
-	if o.SecretKey == fakeClerkKey && o.APIURL == "" {
-		o.APIURL, s.sources["APIURL"] = fakeClerkURL, "go run ./cmd/dev"
+	if s.SecretKey == fakeClerkKey && s.apiURL == "" {
+		s.apiURL, s.sources["APIURL"] = fakeClerkURL, "go run ./cmd/dev"
 	}
+}
+
+// start returns the authenticator that the app would start with, and its options.
+func (s *settings) start() (*clerkauth.Authenticator, clerkauth.Options, error) {
+	if s.Environment.Cloud != encore.CloudLocal {
+		if err := s.CheckDeployment(nil); err != nil {
+			return nil, clerkauth.Options{}, err
+		}
+	}
+	o, err := s.Options(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, o, err
+	}
+	o.APIURL = s.apiURL
+	a, err := clerkauth.New(o)
+	return a, o, err
 }
 
 // describe prints the settings, without a secret, and where each comes from.
 func (s *settings) describe(out io.Writer) {
-	o := &s.options
 	key := "a secret key"
 	for _, prefix := range []string{"sk_test_", "sk_live_"} {
-		if strings.HasPrefix(o.SecretKey, prefix) {
+		if strings.HasPrefix(s.SecretKey, prefix) {
 			key = prefix + "…"
 		}
 	}
 	jwtKey := "none: keys are fetched from Clerk"
-	if o.JWTKey != "" {
+	if s.JWTKey != "" {
 		jwtKey = "set"
 	}
 	for _, line := range [][3]string{
 		{"ClerkSecretKey", key, "SecretKey"},
-		{"Backend API", cmp.Or(o.APIURL, "https://api.clerk.com"), "APIURL"},
+		{"Backend API", cmp.Or(s.apiURL, "https://api.clerk.com"), "APIURL"},
 		{"JWTKey", jwtKey, "JWTKey"},
-		{"Issuer", cmp.Or(o.Issuer, "any of Clerk's"), "Issuer"},
-		{"AuthorizedParties", cmp.Or(strings.Join(o.AuthorizedParties, " "), "none: azp is not compared"), "AuthorizedParties"},
-		{"AllowMissingAuthorizedParty", fmt.Sprint(o.AllowMissingAuthorizedParty), "AllowMissingAuthorizedParty"},
-		{"AcceptsToken", fmt.Sprint(o.AcceptsToken), "AcceptsToken"},
+		{"Issuer", cmp.Or(s.Issuer, "any of Clerk's"), "Issuer"},
+		{"AuthorizedParties", cmp.Or(strings.Join(s.AuthorizedParties, " "), "none: azp is not compared"), "AuthorizedParties"},
+		{"AllowMissingAuthorizedParty", fmt.Sprint(s.AllowMissingAuthorizedParty), "AllowMissingAuthorizedParty"},
+		{"AcceptsToken", fmt.Sprint(s.AcceptsToken), "AcceptsToken"},
 	} {
 		fmt.Fprintf(out, "  %-28s %s  (%s)\n", line[0], line[1], cmp.Or(s.sources[line[2]], "default"))
 	}
@@ -167,7 +181,7 @@ var environments = map[string]encore.EnvironmentMeta{
 	"production": {Type: encore.EnvProduction, Cloud: encore.CloudAWS},
 }
 
-// readConfig reads the fields of auth/config.cue that decide about a token.
+// readConfig reads auth/config.cue.
 func (s *settings) readConfig(root, environment string) error {
 	meta, known := environments[environment]
 	if !known {
@@ -182,18 +196,9 @@ func (s *settings) readConfig(root, environment string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	s.Settings = *config
 	for _, option := range fields {
 		s.sources[option] = name + ", " + environment
-	}
-	o := &s.options
-	o.AuthorizedParties, o.AllowMissingAuthorizedParty = config.AuthorizedParties, config.AllowMissingAuthorizedParty
-	o.Issuer, o.JWTKey = config.Issuer, config.JWTKey
-	o.AcceptsToken = authz.AllTokenTypes
-	if config.AcceptsToken != nil {
-		o.AcceptsToken = nil
-		for _, name := range config.AcceptsToken {
-			o.AcceptsToken = append(o.AcceptsToken, clerkauth.TokenType(name))
-		}
 	}
 	return nil
 }
