@@ -346,3 +346,39 @@ func TestEmptyVariables(t *testing.T) {
 		t.Errorf("%v, %v", s.sources, err)
 	}
 }
+
+func TestSecretFile(t *testing.T) {
+	shipped, err := os.ReadFile("../../auth/config.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newClerk(t)
+	unset(t, "CLERK_SECRET_KEY")
+	inRepository(t, string(shipped))
+	for text, want := range map[string]string{
+		``:                                              fakeClerkKey,
+		`ClerkWebhookSigningSecret: "none"`:             fakeClerkKey,
+		`ClerkSecretKey: "sk_test_plain"`:               "sk_test_plain",
+		`"ClerkSecretKey": "sk_test_quoted"`:            "sk_test_quoted",
+		`ClerkSecretKey: #"sk_test_raw"#`:               "sk_test_raw",
+		"// ClerkSecretKey: \"sk_test_old\"\n":          fakeClerkKey,
+		"key: \"sk_test_named\"\nClerkSecretKey: key":   "sk_test_named",
+		"\nClerkSecretKey: \"sk_test_open":              "error .secrets.local.cue:2: ",
+		`ClerkSecretKey: sk_test_bare`:                  "error .secrets.local.cue:1: ",
+		"ClerkSecretKey: \"sk_test_a\" & \"sk_test_b\"": "error .secrets.local.cue",
+		`ClerkSecretKey: 7`:                             "error .secrets.local.cue: ClerkSecretKey is not a string",
+		`ClerkSecretKey: string`:                        "error .secrets.local.cue: ClerkSecretKey is not a string",
+	} {
+		if err := os.WriteFile(".secrets.local.cue", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := parse(nil)
+		got := fmt.Sprint("error ", err)
+		if err == nil {
+			got = s.SecretKey
+		}
+		if !strings.HasPrefix(got, want) || err != nil && strings.Contains(strings.ReplaceAll(got, "sk_test_…", ""), "sk_test_") {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}

@@ -6,12 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
 	"encore.dev"
 
 	"encore.app/auth/clerkauth"
@@ -58,7 +61,9 @@ func parse(arguments []string) (*settings, error) {
 	if err := s.readConfig(root, *environment); err != nil {
 		return nil, err
 	}
-	s.readSecret(root)
+	if err := s.readSecret(root); err != nil {
+		return nil, err
+	}
 	s.readEnvironment()
 	flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
@@ -94,15 +99,30 @@ func (s *settings) readEnvironment() {
 	}
 }
 
-var secretLine = regexp.MustCompile(`(?m)^\s*ClerkSecretKey:\s*"([^"]+)"`)
-
 // readSecret reads the secret key where encore run does that has no Encore account.
-func (s *settings) readSecret(root string) {
-	text, err := os.ReadFile(filepath.Join(root, ".secrets.local.cue"))
-	if match := secretLine.FindSubmatch(text); err == nil && match != nil {
-		s.SecretKey = string(match[1])
-		s.sources["SecretKey"] = ".secrets.local.cue"
+// The errors have nothing of CUE's, which quote the file.
+func (s *settings) readSecret(root string) error {
+	const name = ".secrets.local.cue"
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	file := cuecontext.New().CompileBytes(text)
+	if err := file.Err(); err != nil {
+		return fmt.Errorf("%s:%d: this is not CUE: write ClerkSecretKey: \"sk_test_…\"", name, cueerrors.Promote(err, "").Position().Line())
+	}
+	key := file.LookupPath(cue.ParsePath("ClerkSecretKey"))
+	if !key.Exists() {
+		return nil
+	}
+	if s.SecretKey, err = key.String(); err != nil {
+		return fmt.Errorf("%s: ClerkSecretKey is not a string: write ClerkSecretKey: \"sk_test_…\"", name)
+	}
+	s.sources["SecretKey"] = name
+	return nil
 }
 
 // chooseClerk takes cmd/dev's fake Clerk where there is no other key, as cmd/dev
