@@ -315,6 +315,7 @@ func TestWouldNotStart(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		config    string // at the end of the shipped one
+		variable  string // the value of CLERK_ISSUER
 		arguments []string
 		says      string // "" if the app starts
 	}{
@@ -324,9 +325,14 @@ func TestWouldNotStart(t *testing.T) {
 		{name: "no origin in staging", arguments: []string{"-env", "staging", "-parties", ""}, says: "in the block _staging"},
 		{name: "no origin on a developer's machine", arguments: []string{"-parties", ""}},
 		{name: "a duration", config: `UserMaxAge: "1d"`, says: "auth/config.cue: UserMaxAge"},
+		{name: "an issuer by flag", arguments: []string{"-issuer", "clerk.example.com"}, says: "Issuer (-issuer) "},
+		{name: "an issuer by variable", variable: "clerk.example.com", says: "Issuer (CLERK_ISSUER) "},
+		{name: "an issuer in the file", config: `Issuer: "clerk.example.com"`, says: "Issuer (auth/config.cue, local) "},
+		{name: "an origin by flag", arguments: []string{"-parties", "app.example.com"}, says: "AuthorizedParties (-parties) "},
 		{name: "a long duration", config: `OpaqueTokenMaxAge: "2h"`, says: "OpaqueTokenMaxAge"},
 	} {
 		inRepository(t, string(shipped)+"\n"+test.config)
+		t.Setenv("CLERK_ISSUER", test.variable)
 		printed, err := explained(t, token, test.arguments...)
 		if test.says == "" {
 			if err != nil {

@@ -149,6 +149,9 @@ func (s *settings) start() (*clerkauth.Authenticator, clerkauth.Options, error) 
 	}
 	o.APIURL = s.apiURL
 	a, err := clerkauth.New(o)
+	if wrong := new(clerkauth.OptionError); errors.As(err, &wrong) {
+		err = fmt.Errorf("%s (%s) %w", wrong.Option, s.sources[wrong.Option], wrong.Unwrap())
+	}
 	return a, o, err
 }
 
