@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func explain(ctx context.Context, a *clerkauth.Authenticator, o clerkauth.Option
 	if failed >= 0 {
 		name = checks[failed].name
 	}
-	refused(out, name, e)
+	refused(out, name, e, o)
 	if ago, ok := e.Lookup("seconds_ago").(int); ok && failed >= 0 {
 		goOn(ctx, o, token, time.Duration(ago+1)*time.Second, checks[failed+1:], out)
 	}
@@ -111,9 +112,9 @@ func goOn(ctx context.Context, o clerkauth.Options, token string, ago time.Durat
 	}
 	switch {
 	case failed < 0:
-		refused(out, "Clerk", e)
+		refused(out, "Clerk", e, o)
 	case failed < len(rest):
-		refused(out, rest[failed].name, e)
+		refused(out, rest[failed].name, e, o)
 	}
 }
 
@@ -130,7 +131,7 @@ func passed(out io.Writer, c *check, o clerkauth.Options) {
 	fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("  ok      %-18s %s", c.name, note), " "))
 }
 
-func refused(out io.Writer, name string, e *clerkauth.Error) {
+func refused(out io.Writer, name string, e *clerkauth.Error, o clerkauth.Options) {
 	line := string(e.Reason)
 	evidence := e.Evidence()
 	for i := 1; i < len(evidence); i += 2 {
@@ -140,10 +141,12 @@ func refused(out io.Writer, name string, e *clerkauth.Error) {
 	if e.Kind != clerkauth.Unauthenticated {
 		fmt.Fprintf(out, "          %s\n", e)
 	}
-	if hint := authz.Hint(e); hint != "" {
+	hint := cmp.Or(authz.Hint(e), meanings[e.Reason])
+	if e.Reason == clerkauth.ReasonUnreachable && o.APIURL == fakeClerkURL {
+		hint = "the fake Clerk does not run: start `go run ./cmd/dev`, or set CLERK_SECRET_KEY to the secret key of your Clerk instance"
+	}
+	if hint != "" {
 		fmt.Fprintf(out, "          -> %s\n", hint)
-	} else if advice := meanings[e.Reason]; advice != "" {
-		fmt.Fprintf(out, "          -> %s\n", advice)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"encore.app/auth/clerkauth"
 	"encore.app/fakeclerk"
 )
 
@@ -385,6 +386,16 @@ func TestSecretFile(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, want) || err != nil && strings.Contains(strings.ReplaceAll(got, "sk_test_…", ""), "sk_test_") {
 			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestNoFakeClerk(t *testing.T) {
+	for url, want := range map[string]bool{fakeClerkURL: true, "http://127.0.0.1:4101": false} {
+		var out bytes.Buffer
+		refused(&out, "key", &clerkauth.Error{Kind: clerkauth.Unavailable, Reason: clerkauth.ReasonUnreachable}, clerkauth.Options{APIURL: url})
+		if printed := out.String(); strings.Contains(printed, "go run ./cmd/dev") != want || strings.Contains(printed, "CLERK_SECRET_KEY") != want {
+			t.Errorf("%s:\n%s", url, printed)
 		}
 	}
 }
