@@ -14,13 +14,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxCarriedBytes bounds the claims that are encoded with a [Caller]. The custom
+// maxCarriedBytes bounds the claims that are encoded with a [Caller]. The custom
 // claims of every session token that fits into a cookie are shorter.
-const MaxCarriedBytes = 4 << 10
+const maxCarriedBytes = 4 << 10
 
-// AllCustomClaims stands in [Options].CarryClaims for the claims that are not
+// allCustomClaims stands in [Options].CarryClaims for the claims that are not
 // Clerk's own.
-const AllCustomClaims = "*"
+const allCustomClaims = "*"
 
 // RawClaims are the claims of a token, undecoded. Encoding a [Caller] as JSON, as
 // a framework does between services, encodes the claims that
@@ -44,14 +44,14 @@ type carry struct {
 func newCarry(names []string) (*carry, error) {
 	for _, name := range names {
 		if name == "" || name != strings.TrimSpace(name) {
-			return nil, fmt.Errorf("%q is not the name of a claim: write a name such as %q, or %q for all", name, "metadata", AllCustomClaims)
+			return nil, fmt.Errorf("%q is not the name of a claim: write a name such as %q, or %q for all", name, "metadata", allCustomClaims)
 		}
 	}
 	return &carry{names: slices.Clone(names)}, nil
 }
 
 // carryAll is for claims that did not come from an [Authenticator].
-var carryAll = &carry{names: []string{AllCustomClaims}}
+var carryAll = &carry{names: []string{allCustomClaims}}
 
 // encodedClaims returns the claims of a JWT in the compact serialization.
 func encodedClaims(token string) RawClaims {
@@ -217,9 +217,9 @@ func (c *carry) choose(raw []byte, jwt bool) (carriedClaims, error) {
 			return carried, err
 		}
 		custom := !jwt || !slices.Contains(standardClaims, plain)
-		named := slices.Contains(c.names, plain) || custom && slices.Contains(c.names, AllCustomClaims)
+		named := slices.Contains(c.names, plain) || custom && slices.Contains(c.names, allCustomClaims)
 		switch {
-		case named && len(carried.Claims)+len(member) <= MaxCarriedBytes:
+		case named && len(carried.Claims)+len(member) <= maxCarriedBytes:
 			carried.Claims = append(carried.Claims, member...)
 		case named || custom:
 			carried.Omitted = append(carried.Omitted, plain)

@@ -377,7 +377,7 @@ const subprotocolPrefix = "bearer."
 // token is "" where there is none, and both are where the header is longer than one
 // token can make it.
 func SubprotocolToken(protocols string) (token, rest string) {
-	if len(protocols) > MaxTokenBytes+MaxHeaderBytes {
+	if len(protocols) > MaxTokenBytes+maxHeaderBytes {
 		return "", ""
 	}
 	var others []string

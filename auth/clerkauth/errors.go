@@ -41,7 +41,7 @@ type Reason string
 // Reasons of the kind Unauthenticated.
 const (
 	ReasonMissingToken      Reason = "missing_token"
-	ReasonTooLarge          Reason = "too_large"                // longer than MaxTokenBytes, or its header than MaxHeaderBytes
+	ReasonTooLarge          Reason = "too_large"                // longer than MaxTokenBytes, or its header than 1 KiB
 	ReasonMalformed         Reason = "malformed"                // not a JWT in the compact serialization of RFC 7515
 	ReasonMalformedClaims   Reason = "malformed_claims"         // signed by Clerk, but a claim is not of the type it must have
 	ReasonNotSessionToken   Reason = "not_session_token"        // another kind of JWT: template, OAuth, machine
@@ -60,6 +60,20 @@ const (
 	ReasonUnknownUser       Reason = "unknown_user"             // Clerk does not have the user, and did not while this process ran
 	ReasonUserDeleted       Reason = "user_deleted"             // Clerk had the user, or an event reported the deletion
 	ReasonUserBanned        Reason = "user_banned"
+
+	// Of machine tokens.
+	ReasonTokenTypeMismatch   Reason = "token_type_mismatch"  // not a kind of Options.AcceptsToken
+	ReasonUnknownSecret       Reason = "unknown_secret"       // Clerk does not know the API key or opaque token
+	ReasonVerificationRefused Reason = "verification_refused" // for a reason that is not the token's: API keys are switched off, say
+	ReasonRevoked             Reason = "revoked"
+
+	// By what StoreUser, RevokeUser and RevokeSession reported.
+	ReasonUserRevoked    Reason = "user_revoked"
+	ReasonSessionRevoked Reason = "session_revoked"
+
+	// Of a Watch alone.
+	ReasonRoleChanged   Reason = "role_changed"   // in the organization that is active for the caller
+	ReasonCallerChanged Reason = "caller_changed" // the fresh token is of another session, organization or role
 )
 
 // Reasons of the kinds Unavailable, Misconfigured and Canceled.

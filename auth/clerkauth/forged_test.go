@@ -79,6 +79,7 @@ func forgeries() map[string]string {
 	within := func(object string, members string) string { return strings.TrimSuffix(object, "}") + members + "}" }
 	shapes := map[string]string{}
 	const longest = clerkauth.MaxTokenBytes/4*3 - 600 // of a header or payload, undecoded
+	const maxHeaderBytes = 1 << 10
 	withoutCategory := strings.Replace(ordinaryHeader, `"cat":"cl_B7d4PD111AAA",`, "", 1)
 	for name, member := range members {
 		// 192 and 4,096 bytes are the bounds below which the SDK gets the token
@@ -86,12 +87,12 @@ func forgeries() map[string]string {
 		shapes["small header, "+name] = forgery(within(ordinaryHeader, member(140-len(ordinaryHeader))), ordinaryPayload)
 		shapes["small payload, "+name] = forgery(withoutCategory, within(`{"a":0}`, member(2450)))
 		shapes["small both, "+name] = forgery(within(withoutCategory, member(140-len(withoutCategory))), within(`{"a":0}`, member(2450)))
-		shapes["header, "+name] = forgery(within(ordinaryHeader, member(clerkauth.MaxHeaderBytes/4*3-100)), ordinaryPayload)
+		shapes["header, "+name] = forgery(within(ordinaryHeader, member(maxHeaderBytes/4*3-100)), ordinaryPayload)
 		shapes["whole header, "+name] = forgery(within(ordinaryHeader, member(longest)), ordinaryPayload)
 		shapes["payload, "+name] = forgery(ordinaryHeader, within(`{"a":0}`, member(longest)))
 		shapes["payload without cat, "+name] = forgery(withoutCategory, within(`{"a":0}`, member(longest)))
 		shapes["payload behind a wrong field, "+name] = forgery(within(ordinaryHeader, `,"x5c":[7]`), within(`{"a":0}`, member(longest)))
-		shapes["both, "+name] = forgery(within(withoutCategory, member(clerkauth.MaxHeaderBytes/4*3-100)), within(`{"a":0}`, member(longest-1000)))
+		shapes["both, "+name] = forgery(within(withoutCategory, member(maxHeaderBytes/4*3-100)), within(`{"a":0}`, member(longest-1000)))
 	}
 	full := strings.Repeat("A", clerkauth.MaxTokenBytes)
 	for name, token := range map[string]string{

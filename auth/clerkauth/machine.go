@@ -13,16 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Reasons of the kind Unauthenticated that concern machine tokens.
-const (
-	ReasonTokenTypeMismatch Reason = "token_type_mismatch" // not a kind of Options.AcceptsToken
-	ReasonUnknownSecret     Reason = "unknown_secret"      // Clerk does not know the API key or opaque token
-	// Clerk refuses to verify a token for a reason that is not the token's: API keys
-	// are switched off, say.
-	ReasonVerificationRefused Reason = "verification_refused"
-	ReasonRevoked             Reason = "revoked"
-)
-
 // Values of the header field typ.
 const (
 	typeJWT = "JWT"

@@ -11,46 +11,39 @@ import (
 
 // Options configure an [Authenticator]. Names are those of Clerk's SDKs.
 type Options struct {
-	// SecretKey is the instance's secret key, sk_test_… or sk_live_…, with or
-	// without white space around it. Required.
+	// SecretKey is the instance's secret key, sk_test_… or sk_live_…. White space
+	// around it is removed. Required.
 	SecretKey string
 
-	// JWTKey is the instance's public key in PEM, which Clerk's dashboard shows
-	// as "JWKS Public Key". Its line breaks may be lost or written as \n, as in
-	// environment variables. With it no keys are ever fetched, and a key that
-	// Clerk rotates has to be exchanged here by hand. Optional.
+	// JWTKey is the "JWKS Public Key" of Clerk's dashboard, in PEM; its line breaks
+	// may be lost or written as \n. With it no keys are ever fetched, and a key
+	// that Clerk rotates has to be exchanged here by hand. Optional.
 	JWTKey string
 
 	// AuthorizedParties are the origins (scheme, host and port) of the frontends
-	// whose tokens are accepted, as browsers write them, compared with the azp
-	// claim. Apps use their own schemes: capacitor://localhost. When empty, azp
-	// is not checked, which in production invites tokens made for other
-	// origins. The first label may be a wildcard, for preview deployments:
-	// https://*.preview.example.com accepts https://pr-7.preview.example.com,
-	// and neither https://preview.example.com nor
-	// https://a.b.preview.example.com.
+	// whose tokens are accepted (azp), as browsers write them; apps have their own
+	// schemes, as in capacitor://localhost. When empty, azp is not checked, which in
+	// production invites tokens made for other origins. The first label may be a
+	// wildcard: https://*.preview.example.com accepts one label in its place.
 	AuthorizedParties []string
 
-	// AllowMissingAuthorizedParty accepts tokens without an azp claim although
-	// AuthorizedParties are configured. Native apps and all other clients that
-	// are not browsers obtain such tokens. Tokens with an azp are still
-	// compared.
+	// AllowMissingAuthorizedParty also accepts tokens without azp, which native apps
+	// and other clients that are not browsers obtain.
 	AllowMissingAuthorizedParty bool
 
-	// AcceptsToken are the kinds of token that [Authenticator.Authenticate]
-	// takes. When empty, it takes session tokens alone. A token of another kind
-	// is refused without a call to Clerk (ReasonTokenTypeMismatch).
+	// AcceptsToken are the kinds of token that [Authenticator.Authenticate] takes:
+	// session tokens alone when empty. Another kind is refused without a call to
+	// Clerk (ReasonTokenTypeMismatch).
 	AcceptsToken []TokenType
 
 	// CarryClaims names the claims that stay with a [Caller] that is encoded as
-	// JSON, at most [MaxCarriedBytes] of them. [AllCustomClaims] stands for those
-	// that are not Clerk's own. When empty, none stays.
+	// JSON, 4 KiB of them at most. "*" stands for those that are not Clerk's own.
+	// When empty, none stays.
 	CarryClaims []string
 
-	// Issuer is the instance's Frontend API URL, compared with the iss claim.
-	// It is an origin, or the URL of your proxy, such as
-	// https://app.example.com/__clerk. When empty, https://clerk.… and
-	// https://….clerk.accounts.dev are accepted; the signature still ties the
+	// Issuer is the instance's Frontend API URL (iss): an origin, or the URL of your
+	// proxy, such as https://app.example.com/__clerk. When empty, https://clerk.…
+	// and https://….clerk.accounts.dev are accepted; the signature still ties the
 	// token to the instance.
 	Issuer string
 
@@ -61,53 +54,44 @@ type Options struct {
 	// In the durations below, 0 stands for the default and a negative value for
 	// none at all.
 
-	// KeysMaxAge is the maximum age of fetched public keys. A key that Clerk no
-	// longer lists is accepted for at most that long. The default, and the
-	// longest, is 5 minutes. With none, each request fetches the keys.
+	// KeysMaxAge is the maximum age of fetched public keys: 5 minutes by default and
+	// at most. A key that Clerk no longer lists is accepted for as long. With none,
+	// each request fetches the keys.
 	KeysMaxAge time.Duration
-
-	// KeysStaleIfError is how much longer they are used while Clerk is
-	// unavailable (named after RFC 5861). The default is 1 hour.
+	// KeysStaleIfError is how much longer they are used while Clerk is unavailable
+	// (named after RFC 5861). The default is 1 hour.
 	KeysStaleIfError time.Duration
 
 	// UserMaxAge is how long a loaded user is fresh. The default is 1 minute.
 	// With none, users are refreshed every few seconds while they are active.
 	UserMaxAge time.Duration
-
-	// UserStaleIfError is how much longer the cached user is served, while a
-	// refresh runs or Clerk is unavailable. The default is 15 minutes. With
-	// none, a request waits for Clerk once UserMaxAge has passed.
+	// UserStaleIfError is how much longer the user is served, while a refresh runs
+	// or Clerk is unavailable. The default is 15 minutes. With none, a request waits
+	// for Clerk once UserMaxAge has passed.
 	UserStaleIfError time.Duration
 
-	// OpaqueTokenMaxAge is the maximum age of Clerk's answer about an API key
-	// or an opaque token. A revoked token is refused after that at the latest.
-	// The default is 1 minute, the longest 1 hour. Clerk bills each verification,
-	// and one in use is verified again after three quarters of the time. With
-	// none, each request with such a token waits for Clerk.
+	// OpaqueTokenMaxAge is the maximum age of Clerk's answer about an API key or an
+	// opaque token, and so of one that was revoked. The default is 1 minute, the
+	// longest 1 hour. Clerk bills each verification; a token in use is verified
+	// again after three quarters of the time, and with none for each request.
 	OpaqueTokenMaxAge time.Duration
 
 	// RateLimitShare is the share of Clerk's published rate limit that this process
-	// may use: 1,000 calls in 10 seconds with a key sk_live_…, 100 with any
-	// other. The default is 0.8. Instances that run at the same time divide it:
-	// ten of them take 0.08 each. If Clerk has raised your limit, it may be more
-	// than 1.
+	// may use: 1,000 calls in 10 seconds with a key sk_live_…, 100 with any other.
+	// The default is 0.8. Ten instances at the same time take 0.08 each. It may be
+	// more than 1 if Clerk has raised your limit.
 	RateLimitShare float64
-
-	// UnknownTokensPerSecond is how many opaque tokens of which Clerk has not told
-	// yet are verified in a second. Anybody can make up such tokens, and Clerk
-	// bills each verification. The default is 5 for the default RateLimitShare, and in
-	// proportion for another. Tokens above this rate wait if they are new to
-	// this process: after a restart, all tokens are new.
+	// UnknownTokensPerSecond is how many opaque tokens that this process has not
+	// seen yet are verified in a second. Anybody can make up such tokens, and after a
+	// restart all are new; those above the rate wait. The default is 5 for the
+	// default RateLimitShare, and in proportion for another.
 	UnknownTokensPerSecond float64
 
-	// HTTPClient makes the calls to Clerk. An
-	// [*http.Transport] is copied and sends pings over HTTP/2, so that a dead
-	// connection is noticed within 3 seconds.
+	// HTTPClient makes the calls to Clerk. An [*http.Transport] is copied and sends
+	// pings over HTTP/2, which notice a dead connection within 3 seconds.
 	HTTPClient *http.Client
-
 	// Observer counts what happens. The default counts nothing.
 	Observer Observer
-
 	// Now is the clock. The default is [time.Now].
 	Now func() time.Time
 }
@@ -253,43 +237,28 @@ type Observer interface {
 	Add(counter Counter, label string, n int)
 }
 
-// Counter names what is counted.
+// Counter names what is counted. The labels are those below, and the [Reason] of
+// a failure for the first five but CountUserBatches.
+//
+//	counter           counts                              labels
+//	CountDecisions    requests                            accepted
+//	CountCalls        calls to Clerk's Backend API        ok, not_found, refused (another 4xx)
+//	CountKeyFetches   fetches of the public keys          ok
+//	CountUserBatches  calls that load users               sign_in (not cached), refresh (stale), single
+//	CountUsers        users whose load ended              loaded, refused (deleted or banned)
+//	CountStale        requests served past a maximum age  user, keys
+//	CountRateLimit    calls that RateLimitShare forbade   sign_in, machine, refresh, other, unknown_secret, background
 type Counter string
 
-// The counters, and their labels.
+// The counters.
 const (
-	// CountDecisions counts requests, by "accepted" or the [Reason] of the
-	// refusal.
-	CountDecisions Counter = "decisions"
-
-	// CountCalls counts calls to Clerk's Backend API, by "ok", "not_found",
-	// "refused" (another 4xx about the thing asked for) or the [Reason] of the
-	// failure.
-	CountCalls Counter = "calls"
-
-	// CountKeyFetches counts fetches of the public keys, by "ok" or the
-	// [Reason] of the failure. All but a few an hour are caused by unknown key
-	// ids.
-	CountKeyFetches Counter = "key_fetches"
-
-	// CountUserBatches counts the calls that load users, by the reason of the
-	// call: "sign_in" for users who were not cached, "refresh" for users whose
-	// record was stale, "single" for one user who is loaded separately.
+	CountDecisions   Counter = "decisions"
+	CountCalls       Counter = "calls"
+	CountKeyFetches  Counter = "key_fetches"
 	CountUserBatches Counter = "user_batches"
-
-	// CountUsers counts the users whose load ended, by "loaded", "refused"
-	// (deleted or banned) or the [Reason] of the failure.
-	CountUsers Counter = "users"
-
-	// CountStale counts requests that were served with an answer past its
-	// maximum age, by "user" or "keys".
-	CountStale Counter = "stale"
-
-	// CountRateLimit counts calls that were not made because the share of Clerk's
-	// rate limit was used up, by "sign_in", "refresh", "machine",
-	// "unknown_secret", "background" or "other". A refresh is tried again later; the others
-	// were answered with an error.
-	CountRateLimit Counter = "rate_limit_refusals"
+	CountUsers       Counter = "users"
+	CountStale       Counter = "stale"
+	CountRateLimit   Counter = "rate_limit_refusals"
 )
 
 // counts is an Observer that may be absent.

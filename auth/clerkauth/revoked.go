@@ -15,13 +15,6 @@ import (
 	"encore.app/auth/clerkauth/internal/usercache"
 )
 
-// Reasons of the kind Unauthenticated that follow from what the application
-// reported by StoreUser, RevokeUser and RevokeSession.
-const (
-	ReasonUserRevoked    Reason = "user_revoked"
-	ReasonSessionRevoked Reason = "session_revoked"
-)
-
 const (
 	// maxLateTokens is how long after its decision Clerk may still have issued
 	// a token to a refused user. Later tokens show that the user is back.
@@ -146,16 +139,13 @@ type UserRecord struct {
 }
 
 // StoreUser takes over what Clerk reports of a user who was created or changed,
-// unless something newer is known. A user who is banned is refused from the
-// next request on, however good their tokens are; a later record that is not
-// banned ends that. To store a record twice changes nothing.
+// unless something newer is known. A banned user is refused from the next request
+// on; a later record that is not banned ends that.
 //
-// This and the methods below act on this Authenticator alone. Another instance
-// of the application receives the change when it refreshes its own record,
-// after [Options].UserMaxAge. For a token with an email claim this is when the
-// token expires, after 60 seconds. To have it everywhere at once, send the
-// change to every instance by a channel that each one reads in full, and call
-// the method there.
+// This and the methods below act on this Authenticator alone. Other instances
+// notice after [Options].UserMaxAge, or for tokens with an email claim when the
+// token expires, after 60 seconds. For less, send the change to every instance, and
+// call the method there.
 func (a *Authenticator) StoreUser(u UserRecord) {
 	if !isUserID(u.ID) || u.UpdatedAt.IsZero() {
 		return
@@ -202,13 +192,6 @@ func (a *Authenticator) RevokeSession(sessionID string, at time.Time) {
 // Clerk counts milliseconds, and seconds in OAuth access tokens and in some
 // published examples of webhooks. Dates before March 1973 are read as seconds.
 func UnixTime(date int64) time.Time { return clerkapi.UnixTime(date) }
-
-// Reasons of the kind Unauthenticated with which a [Watch] ends, in addition to
-// those of [Authenticator.Authenticate].
-const (
-	ReasonRoleChanged   Reason = "role_changed"   // in the organization that is active for the caller
-	ReasonCallerChanged Reason = "caller_changed" // the fresh token is of another session, organization or role
-)
 
 // MembershipRecord is a user's place in an organization as an event of Clerk
 // describes it.

@@ -24,9 +24,9 @@ const (
 	// its tokens below 4 KiB, the limit of a cookie.
 	MaxTokenBytes = 16 << 10
 
-	// MaxHeaderBytes is the longest header of a JWT that is looked at, encoded.
+	// maxHeaderBytes is the longest header of a JWT that is looked at, encoded.
 	// Clerk's have about 140 bytes.
-	MaxHeaderBytes = 1 << 10
+	maxHeaderBytes = 1 << 10
 
 	// A JWT within these bounds, encoded, goes to the SDK unchanged. The
 	// signature of a larger JWT is checked first. The SDK copies and parses the
@@ -204,7 +204,7 @@ func parseHeader(token string) (header, *Error) {
 		return h, refuseMalformed(token)
 	}
 	encoded, _, _ := strings.Cut(token, ".")
-	if len(encoded) > MaxHeaderBytes {
+	if len(encoded) > maxHeaderBytes {
 		return h, refuse(ReasonTooLarge)
 	}
 	if err := decode(encoded, &h); err != nil {
