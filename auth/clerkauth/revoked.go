@@ -36,10 +36,9 @@ const (
 type refusals struct {
 	now func() time.Time
 
-	mu      sync.Mutex // one change at a time
-	refused cache.Cache[string, decision]
-	queue   []string // the ids in refused by their place, at most maxRefused
-	places  int      // that were given so far
+	mu      sync.RWMutex
+	refused map[string]decision
+	order   []string // the ids of refused, the oldest first, at most maxRefused
 	// admitted are users who changed and are not refused, so that an older
 	// refusal that arrives late cannot override it. Many users change: their
 	// memory is apart, so that they push no refusal out.
@@ -51,17 +50,14 @@ type refusals struct {
 type decision struct {
 	at    time.Time // by Clerk's clock
 	late  time.Time // tokens of a user that were issued later are not refused
-	place int       // in refusals.queue
+	until time.Time // by this machine's clock
 }
 
 func newRefusals(o Options) *refusals {
-	memory := func(size int) cache.Cache[string, decision] {
-		return cache.New(o.Now, otter.Options[string, decision]{
-			MaximumSize:      size,
-			ExpiryCalculator: otter.ExpiryWriting[string, decision](keepRefusals),
-		})
-	}
-	return &refusals{now: o.Now, refused: memory(0), admitted: memory(maxRefused)} // refused is bounded by queue
+	return &refusals{now: o.Now, refused: map[string]decision{}, admitted: cache.New(o.Now, otter.Options[string, decision]{
+		MaximumSize:      maxRefused,
+		ExpiryCalculator: otter.ExpiryWriting[string, decision](keepRefusals),
+	})}
 }
 
 // set stores a decision, unless a newer decision is stored, or this decision is
@@ -71,57 +67,50 @@ func (r *refusals) set(id string, refused bool, at time.Time) {
 	if id == "" || now.Sub(at) >= keepRefusals {
 		return
 	}
-	d := decision{at: at, late: at.Add(maxLateTokens)}
+	d := decision{at: at, late: at.Add(maxLateTokens), until: now.Add(keepRefusals)}
 	if at.After(now) { // the clocks differ
 		d.late = now.Add(maxLateTokens)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	refusal, isRefused := r.refused.GetIfPresent(id)
+	refusal, isRefused := r.refused[id]
 	admission, isAdmitted := r.admitted.GetIfPresent(id)
 	switch {
 	case refused && isAdmitted && admission.at.After(at),
 		isRefused && !at.After(refusal.at):
 		// what is known is newer, or the same: one that is told twice takes one place
 	case refused:
-		r.refuseLocked(id, d)
-		r.until.Store(now.Add(keepRefusals).UnixNano())
+		if !isRefused {
+			r.order = append(r.order, id)
+		}
+		r.refused[id] = d
+		r.until.Store(d.until.UnixNano())
+		if len(r.order) > maxRefused {
+			delete(r.refused, r.order[0])
+			r.order = r.order[1:]
+		}
 	default:
-		r.refused.Invalidate(id)
+		delete(r.refused, id)
 		if !isAdmitted || at.After(admission.at) {
 			r.admitted.Set(id, d)
 		}
 	}
 }
 
-// refuseLocked stores a refusal in the place of the oldest.
-func (r *refusals) refuseLocked(id string, d decision) {
-	d.place = r.places
-	r.places++
-	if len(r.queue) < maxRefused {
-		r.queue = append(r.queue, id)
-	} else {
-		oldest := r.queue[d.place%maxRefused]
-		if known, ok := r.refused.GetIfPresent(oldest); ok && known.place == d.place-maxRefused {
-			r.refused.Invalidate(oldest)
-		}
-		r.queue[d.place%maxRefused] = id
-	}
-	r.refused.Set(id, d)
-}
-
 // check returns why a caller is refused whose token was issued at the given time,
 // zero where that is not known. It costs one atomic read while there are no
 // refusals.
 func (r *refusals) check(c *Caller, issuedAt time.Time) Reason {
-	until := r.until.Load()
-	if until == 0 || until <= r.now().UnixNano() {
+	now := r.now()
+	if r.until.Load() <= now.UnixNano() {
 		return ""
 	}
-	if d, refused := r.refused.GetIfPresent(c.UserID); refused && !issuedAt.After(d.late) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if d := r.refused[c.UserID]; now.Before(d.until) && !issuedAt.After(d.late) {
 		return ReasonUserRevoked
 	}
-	if _, refused := r.refused.GetIfPresent(c.SessionID); refused {
+	if now.Before(r.refused[c.SessionID].until) {
 		return ReasonSessionRevoked
 	}
 	return ""
