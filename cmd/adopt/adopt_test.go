@@ -386,3 +386,45 @@ func TestModulesAreRaisedAndNeverLowered(t *testing.T) {
 	}
 	to.has("go.mod", "example.com/a v1.1.0", "example.com/b v1.9.0", "example.com/c/v2 v2.0.0", "go 1.99")
 }
+
+func TestGitUndoesAnInterruptedAdoption(t *testing.T) {
+	from, to := starter(t), shop(t, nil)
+	for _, ref := range []string{refBefore, refAfter} {
+		to.git("update-ref", ref, "HEAD") // as another interrupted run leaves them
+	}
+	starter, err := openRepository(t.Context(), from.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := openApp(t.Context(), to.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := newPlan(t.Context(), starter, a, "HEAD", false, []string{"auth"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plan.merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	to.has(recordName, `"auth"`)
+	to.git("reset", "-q", "--hard")
+	if status := to.git("status", "--porcelain", "--ignored"); status != "" {
+		t.Errorf("git reset --hard leaves %s", status)
+	}
+	mustAdopt(from, to, "auth")
+}
+
+func TestTheRecordOfAnUndoneAdoptionIsRefused(t *testing.T) {
+	from := starter(t)
+	text := `{"version": "` + from.git("rev-parse", "HEAD") + `", "folders": ["auth"]}`
+
+	committed := shop(t, map[string]string{recordName: text})
+	_, err := adopt(from, "-update", committed.path)
+	refused(t, err, "the app has no file of them", "delete "+recordName)
+
+	ignored := shop(t, map[string]string{".gitignore": ".clerk*\n"})
+	ignored.write(recordName, text)
+	_, err = adopt(from, ignored.path, "auth")
+	refused(t, err, recordName+" is not committed")
+}

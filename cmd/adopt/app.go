@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,6 +27,7 @@ type app struct {
 	prefix string // the path of folder in its git repository, "" or "backend/"
 	module string
 	record record // zero before the first copy
+	text   string // the record as it is committed
 }
 
 // openApp reads an app, and refuses one with uncommitted changes.
@@ -56,18 +56,17 @@ func openApp(ctx context.Context, folder string) (*app, error) {
 	if a.module = modfile.ModulePath(goMod); a.module == "" {
 		return nil, fmt.Errorf("%s names no module", filepath.Join(folder, "go.mod"))
 	}
-	return a, a.readRecord()
+	return a, a.readRecord(ctx)
 }
 
-func (a *app) readRecord() error {
-	content, err := os.ReadFile(filepath.Join(a.folder, recordName))
-	if errors.Is(err, fs.ErrNotExist) {
+func (a *app) readRecord(ctx context.Context) (err error) {
+	if !a.has(recordName) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if a.text, err = git(ctx, a.folder, "cat-file", "blob", "HEAD:./"+recordName); err != nil {
+		return fmt.Errorf("%s is not committed: commit it with git add -f, or delete it if the adoption was undone (%w)", recordName, err)
 	}
-	if err := json.Unmarshal(content, &a.record); err != nil {
+	if err := json.Unmarshal([]byte(a.text), &a.record); err != nil {
 		return fmt.Errorf("%s: %w", recordName, err)
 	}
 	if a.record.Version == "" || len(a.record.Folders) == 0 {
@@ -79,18 +78,16 @@ func (a *app) readRecord() error {
 // adopted reports whether this command made a folder of the app.
 func (a *app) adopted() bool { return a.record.Version != "" }
 
-func (a *app) writeRecord(r record) error {
-	content, err := json.MarshalIndent(r, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(a.folder, recordName), append(content, '\n'), 0o644)
+// has reports whether the app has a file or a folder of a name.
+func (a *app) has(name string) bool {
+	_, err := os.Lstat(filepath.Join(a.folder, name))
+	return err == nil
 }
 
 // refuseExisting returns an error if a folder that is to be made is there.
 func (a *app) refuseExisting(folder string) error {
 	own := filepath.Join(a.folder, folder)
-	if _, err := os.Lstat(own); err != nil {
+	if !a.has(folder) {
 		return nil
 	}
 	advice := "leave " + folder + " out, or rename or delete your own"

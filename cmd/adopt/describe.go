@@ -7,7 +7,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ func (p *plan) describe(ctx context.Context, out io.Writer, raised []string) {
 	switch {
 	case p.from == nil:
 		fmt.Fprintf(out, "Copied %s at version %s: %d files.\n", strings.Join(p.folders, ", "), short(p.to.commit), len(p.after.files))
-	case maps.Equal(p.before, p.after.files):
+	case p.same:
 		fmt.Fprintf(out, "Nothing to merge: %s are as at version %s.\n", strings.Join(p.folders, ", "), short(p.to.commit))
 	default:
 		fmt.Fprintf(out, "Merged version %s into %s; the app had %s.\n", short(p.to.commit), strings.Join(p.folders, ", "), short(p.from.commit))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type plan struct {
 	after       *copied
 	folders     []string // after the change
 	newFolders  []string
+	same        bool     // the folders do not change
 	settingsOld []string // config.cue files that the app keeps although they changed here
 	uncommitted string   // changes of this repository that are not copied
 }
@@ -53,6 +55,10 @@ func newPlan(ctx context.Context, starter *repository, a *app, commit string, up
 		return nil, err
 	}
 	p.keepSettings()
+	p.same = maps.Equal(p.before, p.after.files)
+	if err := p.changeRecord(); err != nil {
+		return nil, err
+	}
 	p.uncommitted, _ = git(ctx, starter.folder, append([]string{"status", "--porcelain", "--"}, p.folders...)...)
 	return p, p.check()
 }
@@ -74,9 +80,12 @@ func (p *plan) addRecorded(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", recordName, err)
 	}
 	p.before = before.files
+	if !slices.ContainsFunc(sortedKeys(p.before), p.app.has) {
+		return fmt.Errorf("%s says that %s are adopted, but the app has no file of them: if the adoption was undone, delete %[1]s and commit", recordName, strings.Join(recorded, ", "))
+	}
 	for _, folder := range recorded {
 		if slices.Contains(p.newFolders, folder) {
-			return fmt.Errorf("%s is adopted already: -update brings it up to date", folder)
+			return fmt.Errorf("%s is adopted already: -update brings it up to date. If you deleted it, delete its name in %s and commit", folder, recordName)
 		}
 		if p.to.files.has(folder) {
 			p.folders = append(p.folders, folder)
@@ -105,6 +114,17 @@ func (p *plan) keepSettings() {
 		delete(p.before, name)
 		delete(p.after.files, name)
 	}
+}
+
+// changeRecord makes the record one of the files that git merges, so that it is
+// staged with the folders, and undone with them.
+func (p *plan) changeRecord() error {
+	content, err := json.MarshalIndent(record{Version: p.to.commit, Folders: p.folders}, "", "\t")
+	if p.app.adopted() {
+		p.before[recordName] = file{content: p.app.text}
+	}
+	p.after.files[recordName] = file{content: string(content) + "\n"}
+	return err
 }
 
 // check refuses what would overwrite something, or leave an app with two auth
@@ -137,9 +157,6 @@ func (p *plan) carryOut(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := p.app.writeRecord(record{Version: p.to.commit, Folders: p.folders}); err != nil {
-		return err
-	}
 	raised, err := p.app.require(p.to, p.after.modules)
 	if err != nil {
 		return err
@@ -148,7 +165,7 @@ func (p *plan) carryOut(ctx context.Context, out io.Writer) error {
 	if len(conflicts) == 0 {
 		err = p.app.tidy(ctx)
 	}
-	if _, addErr := git(ctx, p.app.folder, "add", "--", recordName, "go.mod"); err == nil {
+	if _, addErr := git(ctx, p.app.folder, "add", "--", "go.mod"); err == nil {
 		err = addErr
 	}
 	if len(conflicts) > 0 {
