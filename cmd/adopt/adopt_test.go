@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -252,7 +253,15 @@ func TestRefusedApps(t *testing.T) {
 	changed := shop(t, nil)
 	changed.write("shop.go", "package shop // changed\n")
 	_, err = adopt(from, changed.path, "auth")
-	refused(t, err, "uncommitted changes", "shop.go")
+	refused(t, err, "uncommitted changes", "after an interrupted run, git reset --hard", "shop.go\n")
+	for i := range changesShown + 2 {
+		changed.write(fmt.Sprintf("own%d.go", i), "package shop\n")
+	}
+	_, err = adopt(from, changed.path, "auth")
+	refused(t, err, "shop.go\n", "and 3 more\n")
+	if lines := strings.Count(err.Error(), ".go\n"); lines != changesShown {
+		t.Errorf("%d changes are listed, want %d", lines, changesShown)
+	}
 
 	ownAuth := shop(t, map[string]string{"auth/own.go": handler})
 	_, err = adopt(from, ownAuth.path, "auth")

@@ -30,6 +30,9 @@ type app struct {
 	text   string // the record as it is committed
 }
 
+// changesShown is how many uncommitted changes an error lists.
+const changesShown = 10
+
 // openApp reads an app, and refuses one with uncommitted changes.
 func openApp(ctx context.Context, folder string) (*app, error) {
 	for _, name := range []string{"encore.app", "go.mod"} {
@@ -46,8 +49,11 @@ func openApp(ctx context.Context, folder string) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	if changes != "" {
-		return nil, fmt.Errorf("%s has uncommitted changes. Commit or stash them first, so that git can undo what this command does:\n%s", folder, changes)
+	if lines := strings.SplitAfter(changes, "\n"); changes != "" {
+		if more := len(lines) - 1 - changesShown; more > 0 {
+			lines = append(lines[:changesShown], fmt.Sprintf("and %d more\n", more))
+		}
+		return nil, fmt.Errorf("%s has uncommitted changes. Commit or stash them first, so that git can undo what this command does, or, after an interrupted run, git reset --hard:\n%s", folder, strings.Join(lines, ""))
 	}
 	goMod, err := os.ReadFile(filepath.Join(folder, "go.mod"))
 	if err != nil {
