@@ -254,13 +254,13 @@ func TestRefusedApps(t *testing.T) {
 	changed.write("shop.go", "package shop // changed\n")
 	_, err = adopt(from, changed.path, "auth")
 	refused(t, err, "uncommitted changes", "after an interrupted run, git reset --hard", "shop.go\n")
-	for i := range changesShown + 2 {
+	for i := range linesShown + 2 {
 		changed.write(fmt.Sprintf("own%d.go", i), "package shop\n")
 	}
 	_, err = adopt(from, changed.path, "auth")
 	refused(t, err, "shop.go\n", "and 3 more\n")
-	if lines := strings.Count(err.Error(), ".go\n"); lines != changesShown {
-		t.Errorf("%d changes are listed, want %d", lines, changesShown)
+	if lines := strings.Count(err.Error(), ".go\n"); lines != linesShown {
+		t.Errorf("%d changes are listed, want %d", lines, linesShown)
 	}
 
 	ownAuth := shop(t, map[string]string{"auth/own.go": handler})
@@ -436,4 +436,33 @@ func TestTheRecordOfAnUndoneAdoptionIsRefused(t *testing.T) {
 	ignored.write(recordName, text)
 	_, err = adopt(from, ignored.path, "auth")
 	refused(t, err, recordName+" is not committed")
+}
+
+func TestIgnoredFilesAreNotOverwritten(t *testing.T) {
+	from := starter(t)
+	record := shop(t, map[string]string{".gitignore": ".clerk*\n"})
+	_, err := adopt(from, record.path, "auth")
+	refused(t, err, "git ignores these files", recordName, licenseName)
+	record.has("auth/auth.go")
+
+	license := shop(t, map[string]string{".gitignore": licenseName + "\n"})
+	license.write(licenseName, "mine\n")
+	_, err = adopt(from, license.path, "auth")
+	refused(t, err, "git ignores these files", licenseName)
+	license.has(licenseName, "mine")
+
+	// Ignored folders are refused as others are.
+	folder := shop(t, map[string]string{".gitignore": "auth\n"})
+	folder.write("auth/auth.go", "package mine\n")
+	_, err = adopt(from, folder.path, "auth")
+	refused(t, err, "auth exists")
+	folder.has("auth/auth.go", "package mine")
+
+	to := shop(t, map[string]string{".gitignore": "raw.go\n"})
+	mustAdopt(from, to, "auth")
+	to.write("auth/rules/raw.go", "package mine\n")
+	from.commit(map[string]string{"auth/rules/raw.go": "package rules\n"})
+	_, err = adopt(from, "-update", to.path)
+	refused(t, err, "git ignores these files", "auth/rules/raw.go")
+	to.has("auth/rules/raw.go", "package mine")
 }

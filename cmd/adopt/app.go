@@ -30,9 +30,6 @@ type app struct {
 	text   string // the record as it is committed
 }
 
-// changesShown is how many uncommitted changes an error lists.
-const changesShown = 10
-
 // openApp reads an app, and refuses one with uncommitted changes.
 func openApp(ctx context.Context, folder string) (*app, error) {
 	for _, name := range []string{"encore.app", "go.mod"} {
@@ -49,11 +46,8 @@ func openApp(ctx context.Context, folder string) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	if lines := strings.SplitAfter(changes, "\n"); changes != "" {
-		if more := len(lines) - 1 - changesShown; more > 0 {
-			lines = append(lines[:changesShown], fmt.Sprintf("and %d more\n", more))
-		}
-		return nil, fmt.Errorf("%s has uncommitted changes. Commit or stash them first, so that git can undo what this command does, or, after an interrupted run, git reset --hard:\n%s", folder, strings.Join(lines, ""))
+	if changes != "" {
+		return nil, fmt.Errorf("%s has uncommitted changes. Commit or stash them first, so that git can undo what this command does, or, after an interrupted run, git reset --hard:\n%s", folder, firstLines(changes))
 	}
 	goMod, err := os.ReadFile(filepath.Join(folder, "go.mod"))
 	if err != nil {
@@ -83,6 +77,18 @@ func (a *app) readRecord(ctx context.Context) (err error) {
 
 // adopted reports whether this command made a folder of the app.
 func (a *app) adopted() bool { return a.record.Version != "" }
+
+// linesShown is how many files an error lists.
+const linesShown = 10
+
+// firstLines shortens a list that git has printed.
+func firstLines(list string) string {
+	lines := strings.SplitAfter(list, "\n")
+	if more := len(lines) - 1 - linesShown; more > 0 {
+		return strings.Join(lines[:linesShown], "") + fmt.Sprintf("and %d more\n", more)
+	}
+	return list
+}
 
 // has reports whether the app has a file or a folder of a name.
 func (a *app) has(name string) bool {

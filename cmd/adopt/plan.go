@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -60,7 +61,10 @@ func newPlan(ctx context.Context, starter *repository, a *app, commit string, up
 		return nil, err
 	}
 	p.uncommitted, _ = git(ctx, starter.folder, append([]string{"status", "--porcelain", "--"}, p.folders...)...)
-	return p, p.check()
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, p.refuseIgnored(ctx)
 }
 
 // outermost leaves out folders that are in another one.
@@ -125,6 +129,26 @@ func (p *plan) changeRecord() error {
 	}
 	p.after.files[recordName] = file{content: string(content) + "\n"}
 	return err
+}
+
+// refuseIgnored refuses a change of files that git ignores in the app: a merge
+// overwrites an ignored file, and git add leaves it out.
+func (p *plan) refuseIgnored(ctx context.Context) error {
+	var names []string
+	for name, f := range p.after.files {
+		if before, ok := p.before[name]; !ok || before != f {
+			names = append(names, name)
+		}
+	}
+	ignored, err := gitWith(ctx, p.app.folder, strings.NewReader(strings.Join(names, "\n")), "check-ignore", "--stdin")
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return nil // none is ignored
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("git ignores these files in the app, and would overwrite your own: change .gitignore (git check-ignore -v names the line), move your own, and commit:\n%s", firstLines(ignored))
 }
 
 // check refuses what would overwrite something, or leave an app with two auth
