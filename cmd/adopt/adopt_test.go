@@ -466,3 +466,23 @@ func TestIgnoredFilesAreNotOverwritten(t *testing.T) {
 	refused(t, err, "git ignores these files", "auth/rules/raw.go")
 	to.has("auth/rules/raw.go", "package mine")
 }
+
+func TestLineEndingsStay(t *testing.T) {
+	from, to := starter(t), shop(t, nil)
+	for _, f := range []folder{from, to} {
+		f.git("config", "core.autocrlf", "true") // as Git for Windows does
+	}
+	mustAdopt(from, to, "auth")
+	if committed := to.git("show", "HEAD:auth/auth.go"); strings.Contains(committed, "\r") {
+		t.Errorf("auth/auth.go is committed as %q", committed)
+	}
+	to.has("auth/auth.go", "package auth\r\n")
+
+	// The app's own change and a change here merge.
+	to.commit(map[string]string{"auth/rules/rules.go": strings.Replace(to.read("auth/rules/rules.go"), `"one"`, `"my one"`, 1)})
+	from.commit(map[string]string{"auth/rules/rules.go": strings.Replace(from.read("auth/rules/rules.go"), `"three"`, `"3"`, 1)})
+	if output, err := adopt(from, "-update", to.path); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	to.has("auth/rules/rules.go", `"my one"`, `"3"`)
+}

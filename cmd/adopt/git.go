@@ -76,7 +76,8 @@ func (r *repository) at(ctx context.Context, commit string) (*version, error) {
 		return nil, fmt.Errorf("this clone has no commit %s: git fetch gets newer ones, and git fetch --unshallow older ones", commit)
 	}
 	v := &version{commit: strings.TrimSpace(id), files: files{}}
-	archive, err := git(ctx, r.folder, "archive", "--format=tar", v.commit)
+	// Git for Windows sets core.autocrlf, which git archive heeds.
+	archive, err := git(ctx, r.folder, "-c", "core.autocrlf=false", "-c", "core.eol=lf", "archive", "--format=tar", v.commit)
 	if err != nil {
 		return nil, err
 	}
