@@ -250,6 +250,12 @@ func TestRefusedApps(t *testing.T) {
 	_, err = adopt(from, shop(t, nil).path)
 	refused(t, err, "name the app and the folders")
 
+	alone := folder{t, t.TempDir()}
+	alone.write("encore.app", "{}")
+	alone.write("go.mod", "module example.com/shop\n")
+	_, err = adopt(from, alone.path, "auth")
+	refused(t, err, "is in no git repository", "git init", "fatal: ")
+
 	changed := shop(t, nil)
 	changed.write("shop.go", "package shop // changed\n")
 	_, err = adopt(from, changed.path, "auth")
@@ -485,4 +491,16 @@ func TestLineEndingsStay(t *testing.T) {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	to.has("auth/rules/rules.go", `"my one"`, `"3"`)
+}
+
+func TestTheRepositoryOfAnotherOwner(t *testing.T) {
+	to := shop(t, nil)
+	t.Setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull) // without a safe.directory
+	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	_, err := openApp(t.Context(), to.path)
+	refused(t, err, "safe.directory")
+	if err != nil && strings.Contains(err.Error(), "git init") {
+		t.Errorf("git init does not help: %v", err)
+	}
 }

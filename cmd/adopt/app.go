@@ -38,8 +38,11 @@ func openApp(ctx context.Context, folder string) (*app, error) {
 		}
 	}
 	prefix, err := git(ctx, folder, "rev-parse", "--show-prefix")
+	if err != nil && strings.Contains(err.Error(), "not a git repository") {
+		return nil, fmt.Errorf("%s is in no git repository. In it: git init && git add -A && git commit -m 'before adopting' (%w)", folder, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is in no git repository. In it: git init && git add -A && git commit -m 'before adopting'", folder)
+		return nil, fmt.Errorf("%s: %w", folder, err)
 	}
 	a := &app{folder: folder, prefix: strings.TrimSpace(prefix)}
 	changes, err := git(ctx, folder, "status", "--porcelain")

@@ -21,6 +21,7 @@ func git(ctx context.Context, folder string, arguments ...string) (string, error
 
 func gitWith(ctx context.Context, folder string, input io.Reader, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, "git", append([]string{"-C", folder}, arguments...)...)
+	command.Env = append(command.Environ(), "LC_ALL=C") // openApp reads an error
 	var output, failure bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = input, &output, &failure
 	if err := command.Run(); err != nil {
