@@ -504,3 +504,12 @@ func TestTheRepositoryOfAnotherOwner(t *testing.T) {
 		t.Errorf("git init does not help: %v", err)
 	}
 }
+
+func TestACopyInsideAnotherRepository(t *testing.T) {
+	outer := newFolder(t, map[string]string{"starter/go.mod": "module encore.app\n", "starter/auth/auth.go": handler})
+	_, err := adopt(folder{t, filepath.Join(outer.path, "starter")}, shop(t, nil).path, "auth")
+	refused(t, err, "has no go.mod", "not in a copy inside another repository")
+	if err != nil && strings.Contains(err.Error(), "%!") {
+		t.Error(err)
+	}
+}

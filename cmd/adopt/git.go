@@ -99,8 +99,11 @@ func (r *repository) at(ctx context.Context, commit string) (*version, error) {
 		}
 		v.files[header.Name] = file{executable: header.Mode&0o100 != 0, content: string(text)}
 	}
-	if v.mod, err = modfile.Parse("go.mod", []byte(v.files["go.mod"].content), nil); err != nil || v.mod.Module == nil {
-		return nil, fmt.Errorf("commit %s has no go.mod: %w", commit, err)
+	if v.mod, err = modfile.Parse("go.mod", []byte(v.files["go.mod"].content), nil); err != nil {
+		return nil, fmt.Errorf("commit %s: %w", commit, err)
+	}
+	if v.mod.Module == nil {
+		return nil, fmt.Errorf("commit %s of %s has no go.mod: run this in a git clone of its own, not in a copy inside another repository", commit, r.folder)
 	}
 	v.module = v.mod.Module.Mod.Path
 	return v, nil
