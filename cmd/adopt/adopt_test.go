@@ -259,7 +259,7 @@ func TestRefusedApps(t *testing.T) {
 	changed := shop(t, nil)
 	changed.write("shop.go", "package shop // changed\n")
 	_, err = adopt(from, changed.path, "auth")
-	refused(t, err, "uncommitted changes", "after an interrupted run, git reset --hard", "shop.go\n")
+	refused(t, err, "uncommitted changes", "after an interrupted run, git reset --hard (and git clean -fd", "shop.go\n")
 	for i := range linesShown + 2 {
 		changed.write(fmt.Sprintf("own%d.go", i), "package shop\n")
 	}

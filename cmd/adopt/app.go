@@ -50,7 +50,7 @@ func openApp(ctx context.Context, folder string) (*app, error) {
 		return nil, err
 	}
 	if changes != "" {
-		return nil, fmt.Errorf("%s has uncommitted changes. Commit or stash them first, so that git can undo what this command does, or, after an interrupted run, git reset --hard:\n%s", folder, firstLines(changes))
+		return nil, fmt.Errorf("%s has uncommitted changes. Commit or stash them first, so that git can undo what this command does, or, after an interrupted run, git reset --hard (and git clean -fd for files that git had not staged yet):\n%s", folder, firstLines(changes))
 	}
 	goMod, err := os.ReadFile(filepath.Join(folder, "go.mod"))
 	if err != nil {

@@ -6,6 +6,7 @@
 //
 // It changes nothing in an app with uncommitted changes, commits nothing, and
 // never overwrites a folder that is not from here. git reset --hard undoes it.
+// If it is interrupted while git writes files, git clean -fd removes the rest.
 package main
 
 import (
