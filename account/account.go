@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"time"
 
 	"encore.dev"
 	"encore.dev/config"
@@ -39,7 +38,9 @@ var cfg = config.Load[*Config]()
 // Unavailable, and every other service continues to work.
 var users = sync.OnceValue(func() *store.Store {
 	s := store.New(sqldb.Driver[*pgxpool.Pool](db), auth.Log{})
-	s.EraseAfter, _ = duration("EraseAfter", cfg.EraseAfter()) // initService has checked it
+	if d, err := store.ParseEraseAfter(cfg.EraseAfter()); err == nil { // initService has checked it
+		s.EraseAfter = d
+	}
 	return s
 })
 
@@ -53,12 +54,12 @@ type Service struct {
 // initService is run by Encore when the service starts. It does not wait for the
 // database. An error stops the app.
 func initService() (*Service, error) {
-	every, err := duration("ReconcileEvery", cfg.ReconcileEvery())
-	if err == nil {
-		_, err = duration("EraseAfter", cfg.EraseAfter())
-	}
+	every, err := setting.Duration(cfg.ReconcileEvery())
 	if err != nil {
-		return nil, preflight.ExitIfDeployed(err, auth.Log{})
+		return nil, preflight.ExitIfDeployed(fmt.Errorf("account/config.cue: ReconcileEvery %w", err), auth.Log{})
+	}
+	if _, err := store.ParseEraseAfter(cfg.EraseAfter()); err != nil {
+		return nil, preflight.ExitIfDeployed(fmt.Errorf("account/config.cue: EraseAfter %w", err), auth.Log{})
 	}
 	backend, err := auth.Backend()
 	if err != nil {
@@ -72,14 +73,6 @@ func initService() (*Service, error) {
 		}
 	}
 	return &Service{stop: stop}, nil
-}
-
-func duration(name, value string) (time.Duration, error) {
-	d, err := setting.Duration(value)
-	if err != nil {
-		return 0, fmt.Errorf("account/config.cue: %s %w", name, err)
-	}
-	return d, nil
 }
 
 // Shutdown is run by Encore when the app stops.

@@ -28,20 +28,27 @@ func (e *foreignError) Error() string {
 	return "the database belongs to another Clerk instance: see the log"
 }
 
-// foreignLog is the time at which a foreignError was logged last.
-type foreignLog struct {
+// repeated is an error that is logged when it changes, and once in a while.
+type repeated struct {
 	mu   sync.Mutex
-	last foreignError
+	last string
 	at   time.Time
 }
 
-// logForeign logs an error, which every event and every reconciliation has, once
-// in a while.
+func (r *repeated) admit(text string, every time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if r.last == text && now.Sub(r.at) < every {
+		return false
+	}
+	r.last, r.at = text, now
+	return true
+}
+
+// logForeign logs an error that every event and every reconciliation has.
 func (s *Store) logForeign(e *foreignError) {
-	s.foreign.mu.Lock()
-	defer s.foreign.mu.Unlock()
-	if now := time.Now(); s.foreign.last != *e || now.Sub(s.foreign.at) >= foreignEvery {
-		s.foreign.last, s.foreign.at = *e, now
+	if s.foreign.admit(e.database+" "+e.clerk, foreignEvery) {
 		database := e.database
 		if database == "" {
 			database = "unknown: Clerk does not know most of its users"

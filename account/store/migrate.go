@@ -18,6 +18,9 @@ import (
 // migrationLock is the advisory lock of one who changes the schema.
 const migrationLock = 0x6163636f756e74 // "account"
 
+// unfitEvery is how often a migration that fails is logged. It is tried each second.
+const unfitEvery = time.Minute
+
 // migrationTimeout bounds the migrations, which take as long as there is data.
 const migrationTimeout = 10 * time.Minute
 
@@ -32,13 +35,13 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	current, err := version(ctx, s.pool)
+	current, _, err := version(ctx, s.pool)
 	if err == nil && current < len(all) {
 		migrated := s.migration.DoChan("", func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), migrationTimeout)
 			defer cancel()
 			err := s.transact(ctx, func(tx pgx.Tx) error { return migrate(ctx, tx, all) })
-			if failed := new(migrationError); errors.As(err, &failed) {
+			if failed := new(migrationError); errors.As(err, &failed) && s.unfit.admit(err.Error(), unfitEvery) {
 				s.log.Error("the schema could not be migrated", append(describe(err), "migration", failed.number)...)
 			}
 			return nil, err
@@ -73,27 +76,28 @@ func (s *Store) checkLetters(ctx context.Context) error {
 // Encore does, which uses golang-migrate: the highest row of schema_migrations.
 // Where nothing is missing it needs no right but to read.
 func migrate(ctx context.Context, tx pgx.Tx, all []string) error {
-	current, err := version(ctx, tx)
+	current, _, err := version(ctx, tx)
 	if err != nil || current >= len(all) {
 		return err
 	}
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock); err != nil {
 		return err
 	}
-	if err := checkServer(ctx, tx); err != nil {
-		return &migrationError{current + 1, err}
-	}
 	// Another instance may have been faster.
-	if current, err = version(ctx, tx); err != nil || current >= len(all) {
+	current, dirty, err := version(ctx, tx)
+	if err != nil || current >= len(all) {
 		return err
 	}
+	if err := checkServer(ctx, tx, current); err != nil {
+		return &migrationError{current + 1, dirty, err}
+	}
 	if _, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL)"); err != nil {
-		return &migrationError{current + 1, err}
+		return &migrationError{current + 1, dirty, err}
 	}
 	for i, statements := range all[current:] {
 		// Without arguments, pgx sends several statements at once.
 		if _, err := tx.Exec(ctx, statements); err != nil {
-			return &migrationError{current + i + 1, err}
+			return &migrationError{current + i + 1, dirty, err}
 		}
 	}
 	if _, err := tx.Exec(ctx, "DELETE FROM schema_migrations"); err != nil {
@@ -103,12 +107,19 @@ func migrate(ctx context.Context, tx pgx.Tx, all []string) error {
 	return err
 }
 
-// checkServer refuses a server that cannot have the schema.
-func checkServer(ctx context.Context, tx pgx.Tx) error {
+// checkServer refuses a server that cannot have the schema, and a database whose
+// migrations are another application's.
+func checkServer(ctx context.Context, tx pgx.Tx, current int) error {
 	var number int
 	var encoding string
-	err := tx.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')").Scan(&number, &encoding)
+	var ours bool // said_at is of the first migration
+	err := tx.QueryRow(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), EXISTS (
+			SELECT FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+			WHERE relname = 'users' AND relnamespace = current_schema()::regnamespace AND attname = 'said_at')`).Scan(&number, &encoding, &ours)
 	switch {
+	case err == nil && current > 0 && !ours:
+		return &unfitError{fault{"schema_migrations belongs to something else", ownHint}}
 	case err != nil:
 		return err
 	case number < 130000:
@@ -120,21 +131,20 @@ func checkServer(ctx context.Context, tx pgx.Tx) error {
 }
 
 // version returns the number of migrations that are applied. One that failed
-// leaves its number as dirty, and nothing else.
+// leaves its number as dirty, and perhaps a part of its tables.
 func version(ctx context.Context, tx interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
-}) (int, error) {
+}) (version int, dirty bool, err error) {
 	var exists bool
 	// Not by to_regclass: it caches that a table was missing, although another
 	// instance has created the table while this instance waited for the lock.
-	err := tx.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_migrations' AND relnamespace = current_schema()::regnamespace)`).Scan(&exists)
 	if err != nil || !exists {
-		return 0, err
+		return 0, false, err
 	}
-	var version int
-	err = tx.QueryRow(ctx, "SELECT coalesce(max(version - dirty::int), 0) FROM schema_migrations").Scan(&version)
-	return version, err
+	err = tx.QueryRow(ctx, "SELECT coalesce(max(version - dirty::int), 0), coalesce(bool_or(dirty), false) FROM schema_migrations").Scan(&version, &dirty)
+	return version, dirty, err
 }
 
 // upMigrations returns the migrations sorted by number.

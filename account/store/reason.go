@@ -14,10 +14,11 @@ import (
 type fault struct{ reason, hint string }
 
 const (
-	urlSetting     = "DATABASE_URL, or sql_servers of Encore's infra config"
+	urlSetting     = "-database of cmd/dev, or sql_servers of Encore's infra config"
 	ownHint        = "give this application a database of its own: " + urlSetting
 	poolHint       = "a proxy such as PgBouncer must pool sessions, not transactions"
 	incompleteHint = "the schema is incomplete, or schema_migrations belongs to something else: " + ownHint
+	dirtyHint      = "a migration failed halfway: repair the tables, then set dirty to false in schema_migrations"
 	grantHint      = "the role must own the database, or have CREATE on the schema and all rights on its tables: docs/database.md"
 )
 
@@ -30,6 +31,7 @@ var faults = map[string]fault{
 	"3D000": {"no such database", "create the database, or name another: " + urlSetting},
 	"3F000": {"no schema to create tables in", grantHint},
 	"42501": {"permission denied", grantHint},
+	"42701": {"a column of the same name exists", incompleteHint},
 	"42703": {"a column is missing", "a table of the same name belongs to something else, or to another version: " + ownHint},
 	"42809": {"not a table of this application", ownHint},
 	"42883": {"a function is missing", incompleteHint},
@@ -49,16 +51,21 @@ func describe(err error) []any {
 	values := []any{"reason", reason(err)}
 	var refused *pgconn.PgError
 	var unfit *unfitError
+	var migration *migrationError
 	switch {
 	case errors.As(err, &unfit):
 		return append(values, "hint", unfit.hint)
 	case !errors.As(err, &refused):
 		return values
 	}
+	hint := faults[refused.Code].hint
+	if errors.As(err, &migration) && migration.dirty {
+		hint = dirtyHint
+	}
 	if strings.HasPrefix(refused.Code, "42") { // its messages have names of tables and columns alone
 		values = append(values, "detail", refused.Message)
 	}
-	if hint := faults[refused.Code].hint; hint != "" {
+	if hint != "" {
 		values = append(values, "hint", hint)
 	}
 	return values
@@ -94,6 +101,7 @@ func (e *unfitError) Error() string { return e.reason }
 // migrationError is logged by [Store.prepare].
 type migrationError struct {
 	number int
+	dirty  bool // it has failed before, outside of a transaction
 	err    error
 }
 

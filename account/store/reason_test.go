@@ -36,20 +36,24 @@ func TestFaultsAreNamed(t *testing.T) {
 		want          []string
 	}{
 		{"a table of something else", "CREATE TABLE users (name text)", nil,
-			[]string{"could not be migrated", "42P07", `relation "users" already exists`, "migration1", "database of its own", "DATABASE_URL"}},
+			[]string{"could not be migrated", "42P07", `relation "users" already exists`, "migration1", "database of its own", "sql_servers"}},
 		{"the migrations of something else", "CREATE TABLE schema_migrations (version varchar)", nil,
 			[]string{"42703", `column "dirty" does not exist`, "database of its own"}},
 		{"a later version of something else", "CREATE TABLE schema_migrations (version bigint, dirty bool); INSERT INTO schema_migrations VALUES (20260101, false)", nil,
 			[]string{"42883", "search_words", "schema_migrations"}},
+		{"an earlier version of something else", "CREATE TABLE events (id int); CREATE TABLE schema_migrations (version bigint, dirty bool); INSERT INTO schema_migrations VALUES (7, false)", nil,
+			[]string{"could not be migrated", "schema_migrations belongs to something else", "database of its own"}},
+		{"a migration that failed halfway", "CREATE TABLE users (id text, said_at int, public_metadata int); CREATE TABLE schema_migrations (version bigint, dirty bool); INSERT INTO schema_migrations VALUES (6, true)", nil,
+			[]string{"could not be migrated", "42701", "set dirty to false"}},
 		{"no right to create tables", "", withUser("account_stranger"),
 			[]string{"could not be migrated", "permission denied", "42501", "CREATE on the schema"}},
 		{"no right to read", "CREATE TABLE schema_migrations (version bigint, dirty bool)", withUser("account_stranger"),
 			[]string{"permission denied", "42501", "schema_migrations"}},
 		{"a server that is read-only", "ALTER DATABASE %s SET default_transaction_read_only = on", nil,
-			[]string{"read-only", "25006", "primary", "DATABASE_URL"}},
+			[]string{"read-only", "25006", "primary", "sql_servers"}},
 		{"too many connections", "ALTER DATABASE %s CONNECTION LIMIT 0", withUser("account_stranger"),
 			[]string{"too many connections", "53300", "pool_max_conns"}},
-		{"no such role", "", withUser("account_nobody"), []string{"28", "DATABASE_URL"}},
+		{"no such role", "", withUser("account_nobody"), []string{"28", "sql_servers"}},
 		{"no such database", "", func(database string) string { return strings.Replace(database, "dbname=", "dbname=no_", 1) },
 			[]string{"no such database", "3D000"}},
 		{"another encoding", "CREATE DATABASE %s_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
@@ -100,6 +104,15 @@ func TestFaultsAreNamed(t *testing.T) {
 				t.Error(codeOf(err))
 			}
 			text := strings.Join(log.all, "\n")
+			if n := strings.Count(text, "could not be migrated"); n > 1 {
+				t.Errorf("%d lines say that the migration failed", n)
+			}
+			if strings.HasPrefix(test.name, "an earlier version") {
+				var version int
+				if err := admin.QueryRow(t.Context(), "SELECT version FROM schema_migrations").Scan(&version); err != nil || version != 7 {
+					t.Errorf("version %d, %v", version, err)
+				}
+			}
 			for _, want := range test.want {
 				if !strings.Contains(text, want) {
 					t.Errorf("the log does not say %q:\n%s", want, text)

@@ -18,3 +18,11 @@ func TestLongSettingsAreRefused(t *testing.T) {
 		t.Errorf("1 MiB and a byte: got %+v", got)
 	}
 }
+
+func TestWhatIsErasedWaitsForADay(t *testing.T) {
+	for value, ok := range map[string]bool{"168h": true, "24h": true, "0s": false, "1h": false, "-1h": false, "7d": false, "": false} {
+		if _, err := ParseEraseAfter(value); (err == nil) != ok {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}

@@ -16,6 +16,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"encore.app/auth/authz"
+	"encore.app/auth/clerkauth/setting"
 )
 
 const (
@@ -52,14 +54,28 @@ type Store struct {
 	ready atomic.Bool
 
 	migration singleflight.Group
-	foreign   foreignLog
+	foreign   repeated
+	unfit     repeated // what a migration failed with
 
 	// EraseAfter is how long a row that is missing at Clerk stays hidden before
 	// a reconciliation erases it. [New] sets 7 days.
 	EraseAfter time.Duration
 }
 
-const defaultEraseAfter = 7 * 24 * time.Hour
+const (
+	defaultEraseAfter = 7 * 24 * time.Hour
+	minEraseAfter     = 24 * time.Hour
+)
+
+// ParseEraseAfter reads the setting EraseAfter. Less than a day is an error: Clerk
+// may leave out for a while what is there, and what is erased does not return.
+func ParseEraseAfter(value string) (time.Duration, error) {
+	d, err := setting.Duration(value)
+	if err == nil && d < minEraseAfter {
+		err = fmt.Errorf("%q would erase what Clerk leaves out for a moment: write at least \"24h\"", value)
+	}
+	return d, err
+}
 
 // New returns a Store that uses the pool. A nil log drops the lines. It does not
 // connect yet: the schema is brought up to date on the first use, where Encore
