@@ -49,6 +49,9 @@ type Server struct {
 // this process is killed. It then removes the folder. By then [Pause] and
 // [Resume] may have replaced the server that it started.
 //
+// pg_ctl cannot stop a server that has no postmaster.pid yet: the script repeats
+// it for as long as the server that it started is there.
+//
 // macOS has no locale C.UTF-8.
 const script = `
 for locale in C.UTF-8 en_US.UTF-8 C; do
@@ -67,9 +70,12 @@ synchronous_commit = off
 full_page_writes = off
 END
 "$1/postgres" -D "$2/data" &
+server=$!
 trap : INT TERM
 cat >/dev/null
-"$1/pg_ctl" -D "$2/data" -s -m fast stop 2>/dev/null
+until "$1/pg_ctl" -D "$2/data" -s -m fast stop 2>/dev/null || ! kill -0 $server 2>/dev/null; do
+	sleep 0.1
+done
 wait
 rm -rf "$2"
 `

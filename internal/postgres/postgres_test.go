@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func TestStart(t *testing.T) {
+// start starts a server, or skips the test where there is no PostgreSQL.
+func start(t *testing.T) *Server {
+	t.Helper()
 	server, err := Start(t.Context())
 	if errors.Is(err, ErrUnavailable) && !strings.Contains(os.Getenv("REQUIRED"), "postgres") {
 		t.Skip(err)
@@ -18,6 +21,11 @@ func TestStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return server
+}
+
+func TestStart(t *testing.T) {
+	server := start(t)
 	connection, err := pgx.Connect(t.Context(), server.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -54,5 +62,25 @@ func TestStart(t *testing.T) {
 	}
 	if _, err := os.Stat(server.Folder()); dir != filepath.Join(server.Folder(), "data") || !os.IsNotExist(err) {
 		t.Errorf("%s is left", dir)
+	}
+}
+
+// Standard input ends while initdb runs, before there is a server to stop.
+func TestStopWhileStarting(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Start(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStopWhilePaused(t *testing.T) {
+	server := start(t)
+	if err := Pause(server.Folder()); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	if _, err := os.Stat(server.Folder()); !os.IsNotExist(err) {
+		t.Errorf("%s is left", server.Folder())
 	}
 }
