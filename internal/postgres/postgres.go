@@ -83,10 +83,18 @@ rm -rf "$2"
 // Start starts a server and waits until it takes connections. It stops with
 // [Server.Stop], and when this process ends in whatever way. Its data is not
 // synced to the disk: it is for data that may be lost.
+//
+// Start unsets the variables of libpq, such as PGSERVICE: they are for another
+// server, and every program that connects to this one would follow them.
 func Start(ctx context.Context) (*Server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
+	}
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name)
+		}
 	}
 	dir, err := os.MkdirTemp("", "postgres-")
 	if err != nil {

@@ -25,6 +25,8 @@ func start(t *testing.T) *Server {
 }
 
 func TestStart(t *testing.T) {
+	t.Setenv("PGSERVICE", "elsewhere")
+	t.Setenv("PGOPTIONS", "-c nonsense=1")
 	server := start(t)
 	connection, err := pgx.Connect(t.Context(), server.URL())
 	if err != nil {
