@@ -169,6 +169,9 @@ func run(ctx context.Context, arguments []string, out io.Writer) error {
 	}
 	defer p.stop()
 	b, err := startBackend(ctx, s, out, logger.With("from", "api"))
+	if err != nil && ctx.Err() != nil {
+		return nil // stopped before it served
+	}
 	if err != nil {
 		return err
 	}

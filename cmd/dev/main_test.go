@@ -120,6 +120,16 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestCtrlCWhileItStartsIsNoError(t *testing.T) {
+	t.Setenv("CLERK_SECRET_KEY", "")
+	t.Setenv("CLERK_API_URL", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx, []string{"-backend", "standalone", "-page", "", "-api", freeAddress(t), "-clerk", freeAddress(t)}, io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name           string
