@@ -7,9 +7,14 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"encore.app/account/store"
 	"encore.app/auth/clerkauth"
@@ -37,10 +42,48 @@ func init() {
 type accountService struct{ database string } // -database
 
 func (a *accountService) check(s settings) error {
-	if a.database != "" && (s.backend == "encore" || s.backend == "none") {
+	if !s.given["database"] {
+		return nil
+	}
+	if s.backend == "encore" || s.backend == "none" {
 		return errors.New("-database is for the standalone backend: Encore makes a database of its own")
 	}
+	a.database = strings.TrimSpace(a.database)
+	if problem := urlProblem(a.database); problem != "" {
+		return errors.New("-database " + problem + ": write a URL alone, such as " + exampleURL)
+	}
 	return nil
+}
+
+const exampleURL = "postgres://user:password@127.0.0.1:5432/name"
+
+// urlProblem says what is wrong with the URL of a database. What is no URL would
+// be read as keywords and values, and pgx repeats those. A password with a / has
+// its end behind what looks like the host.
+func urlProblem(value string) string {
+	_, rest, isURL := strings.Cut(value, "://")
+	scheme := strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://")
+	afterHost := rest[strings.IndexAny(rest+"/", "/?#"):]
+	u, err := url.Parse(value)
+	switch {
+	case value == "":
+		return "is empty"
+	case strings.Trim(value, "\"'`“”‘’„«»") != value:
+		return "is in quotes"
+	case !scheme && isURL && strings.Contains(value, "=postgres"):
+		return "begins with a name, as in NAME=value"
+	case !scheme:
+		return "does not begin with postgres:// or postgresql://"
+	case strings.Contains(afterHost, "@"), err != nil, strings.ContainsFunc(u.Hostname(), notOfHost):
+		return "has a host that cannot be one: percent-encode the password"
+	}
+	return ""
+}
+
+// notOfHost reports whether a host, or a list of hosts, does not have the
+// character.
+func notOfHost(r rune) bool {
+	return !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-._:%,/", r))
 }
 
 // standalone opens the database of the standalone backend: that of -database, or
@@ -89,15 +132,16 @@ func (a *accountService) postgres(ctx context.Context, s settings) (url, descrip
 // refuses one that holds the users of another Clerk instance, or does not say of
 // which. The fake Clerk's instance is "" with real Clerk.
 func (a *accountService) checkDatabase(ctx context.Context, instance string) (description string, err error) {
-	config, err := pgx.ParseConfig(a.database)
+	pool, err := pgxpool.ParseConfig(a.database)
 	if err != nil {
-		return "", errors.New("write a URL, such as postgres://user:password@127.0.0.1:5432/name")
+		return "", errors.New("a parameter of the URL is wrong: write one such as " + exampleURL)
 	}
+	config := pool.ConnConfig
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	connection, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return "", err
+		return "", connectError(config, err)
 	}
 	defer connection.Close(ctx)
 	description = fmt.Sprintf("%s on %s:%d, as -database says", config.Database, config.Host, config.Port)
@@ -127,4 +171,16 @@ func (a *accountService) checkDatabase(ctx context.Context, instance string) (de
 			"Name an empty database, or set CLERK_SECRET_KEY", config.Database, cmp.Or(stored, "it does not say which"))
 	}
 	return description, nil
+}
+
+// connectError says why there is no connection. Of the URL it has host and port
+// alone: pgx adds the user and the database, and the server's messages repeat
+// them.
+func connectError(config *pgx.ConnConfig, err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		reasons := map[string]string{"28000": "the role may not log in", "28P01": "wrong role or password", "3D000": "no such database"}
+		return fmt.Errorf("%s:%d: %s (SQLSTATE %s)", config.Host, config.Port, cmp.Or(reasons[refused.Code], "refused"), refused.Code)
+	}
+	return fmt.Errorf("%s:%d: %w", config.Host, config.Port, cmp.Or(errors.Unwrap(err), err))
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -59,11 +61,54 @@ func TestTheFakeClerkKeepsOffAnothersDatabase(t *testing.T) {
 func TestAWrongDatabaseNamesItsFlag(t *testing.T) {
 	t.Setenv("CLERK_SECRET_KEY", "")
 	t.Setenv("CLERK_API_URL", "")
-	for _, database := range []string{"3306", "postgres://u:swordfish@" + freeAddress(t) + "/x"} {
-		arguments := []string{"-backend", "standalone", "-page", "", "-api", freeAddress(t), "-clerk", freeAddress(t), "-database", database}
-		if err := run(t.Context(), arguments, io.Discard); err == nil || !strings.HasPrefix(err.Error(), "-database") || strings.Contains(err.Error(), "swordfish") {
-			t.Errorf("-database %s: %v", database, err)
+	t.Setenv("PGDATABASE", "elsewhere")
+	server := postgrestest.DatabaseIfAny(t) // of keywords: it has the address
+	tests := []struct{ database, says string }{
+		{"3306", "postgres://"},
+		{"", "is empty"},
+		{" ", "is empty"},
+		{"-api", "has no value"},
+		{"mysql://u:swordfish@127.0.0.1/x", "postgres://"},
+		{"host=127.0.0.1 password=swordfish", "postgres://"},
+		{`"postgres://u:swordfish@127.0.0.1/x"`, "quotes"},
+		{"'postgres://u:swordfish@127.0.0.1/x'", "quotes"},
+		{"DATABASE_URL=postgres://u:swordfish@127.0.0.1/x", "NAME=value"},
+		{"postgres://u:sword/swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u:12/swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u:12?swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u:12#swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u:100%swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u:sword fish:swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u:12@[swordfish@127.0.0.1/x", "percent-encode"},
+		{"postgres://u@sword!swordfish/x", "percent-encode"},
+		{"postgres://u:swordfish@127.0.0.1/x?sslmode=swordfish", "parameter"},
+		{" postgres://swordfish:swordfish@" + freeAddress(t) + "/swordfish ", "refused"},
+	}
+	if config, err := pgx.ParseConfig(server); err == nil && server != "" {
+		tests = append(tests, struct{ database, says string }{
+			fmt.Sprintf("postgres://swordfish:swordfish@%s:%d/swordfish", config.Host, config.Port), "wrong role or password"})
+	}
+	for _, test := range tests {
+		arguments := []string{"-backend", "standalone", "-page", "", "-api", freeAddress(t), "-clerk", freeAddress(t), "-database", test.database}
+		err := run(t.Context(), arguments, io.Discard)
+		if err == nil || !strings.HasPrefix(err.Error(), "-database") || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "swordfish") {
+			t.Errorf("-database %s: %v, want %q", test.database, err, test.says)
 		}
+	}
+}
+
+func TestADatabaseMayHaveTheSettingsOfItsPool(t *testing.T) {
+	config, err := pgx.ParseConfig(postgrestest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := accountService{database: fmt.Sprintf(" postgresql://%s:%s@%s:%d/%s?sslmode=disable&pool_max_conns=4\n",
+		config.User, url.QueryEscape(config.Password), config.Host, config.Port, config.Database)}
+	if err := a.check(settings{given: map[string]bool{"database": true}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.checkDatabase(t.Context(), ""); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -46,7 +46,7 @@ type settings struct {
 	clerk      string
 	backend    string
 	page       string
-	pageChosen bool // -page was given
+	given      map[string]bool // the names of the flags that were given
 	signingKey string
 	parties    []string
 	issuer     string
@@ -76,12 +76,20 @@ func parse(arguments []string) (settings, error) {
 	if err := flags.Parse(arguments); err != nil {
 		return s, err
 	}
+	s.given = map[string]bool{}
+	var valueless string
+	flags.Visit(func(f *flag.Flag) {
+		s.given[f.Name] = true
+		if strings.HasPrefix(f.Value.String(), "-") { // as in -database $UNSET -page ""
+			valueless = f.Name
+		}
+	})
+	if valueless != "" {
+		return s, fmt.Errorf("-%s has no value: another flag follows", valueless)
+	}
 	if flags.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	given := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	s.pageChosen = given["page"]
 	if s.parties = setting.List(*parties); len(s.parties) == 0 {
 		s.parties = []string{fakeclerk.DefaultAuthorizedParty}
 		if s.page != "" {

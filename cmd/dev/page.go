@@ -29,7 +29,7 @@ func startPage(s settings, fakeClerk *fakeclerk.Server) (*frontend, error) {
 		return nothing, nil
 	}
 	listener, err := net.Listen("tcp", s.page)
-	if err != nil && !s.pageChosen {
+	if err != nil && !s.given["page"] {
 		nothing.note = fmt.Sprintf("not served: %v; -page localhost:3002 serves it at another address", err)
 		return nothing, nil
 	}
