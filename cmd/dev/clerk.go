@@ -26,7 +26,7 @@ func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) 
 		options.WebhookSigningSecret = newWebhookSecret()
 	}
 	if s.backend != "none" {
-		options.WebhookURL = "http://" + s.api + "/webhooks/clerk"
+		options.WebhookURL = "http://" + s.apiAddress() + "/webhooks/clerk"
 	}
 	if s.signingKey != "" {
 		key, err := readKey(s.signingKey)

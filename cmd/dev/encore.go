@@ -57,7 +57,7 @@ func startEncore(ctx context.Context, s settings, program string, added []additi
 		<-ended
 		stopAll(added)
 	}
-	b.ready = func(ctx context.Context) error { return b.awaitAnswer(ctx, "http://"+s.api+"/user/profile") }
+	b.ready = func(ctx context.Context) error { return b.awaitAnswer(ctx, "http://"+s.apiAddress()+"/user/profile") }
 	return b, nil
 }
 

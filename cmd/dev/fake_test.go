@@ -30,6 +30,24 @@ func TestWarnsWhenOtherMachinesCanReachTheBackend(t *testing.T) {
 	}
 }
 
+func TestPrintsAnAddressThatCanBeCalled(t *testing.T) {
+	for address, want := range map[string]string{
+		":4501":            "127.0.0.1:4501",
+		"0.0.0.0:4501":     "127.0.0.1:4501",
+		"[::]:4501":        "127.0.0.1:4501",
+		"[::1]:4501":       "[::1]:4501",
+		"192.0.2.7:4501":   "192.0.2.7:4501",
+		"localhost:4501":   "localhost:4501",
+		"dev.example:4501": "dev.example:4501",
+	} {
+		var out bytes.Buffer
+		describe(&out, settings{api: address}, &backend{name: "standalone"}, &frontend{}, nil)
+		if !strings.Contains(out.String(), "http://"+want+"/user/profile") || !strings.Contains(out.String(), " "+want+"/user/profile") {
+			t.Errorf("%s: want %s:\n%s", address, want, &out)
+		}
+	}
+}
+
 func TestEachRunHasItsOwnWebhookSecret(t *testing.T) {
 	secret := func(environment string) string {
 		t.Helper()

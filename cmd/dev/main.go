@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -104,9 +105,10 @@ func parse(arguments []string) (settings, error) {
 
 // check returns an error that names the flag or the variable that is wrong.
 func (s settings) check() error {
-	for flag, address := range map[string]string{"-api": s.api, "-clerk": s.clerk, "-page": cmp.Or(s.page, ":0")} {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return fmt.Errorf("%s %s: write host and port, such as 127.0.0.1:4000", flag, address)
+	for _, a := range []struct{ flag, address string }{{"-api", s.api}, {"-clerk", s.clerk}, {"-page", cmp.Or(s.page, ":80")}} {
+		_, port, err := net.SplitHostPort(a.address)
+		if number, _ := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return fmt.Errorf("%s %s: write host and port, such as 127.0.0.1:4000", a.flag, a.address)
 		}
 	}
 	switch {
@@ -127,13 +129,28 @@ func (s settings) check() error {
 	return nil
 }
 
+// apiAddress is the address at which this machine reaches the backend.
+func (s settings) apiAddress() string {
+	host, port, _ := net.SplitHostPort(s.api)
+	if everyInterface(host) {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// everyInterface reports whether a listener on the host is on every interface.
+func everyInterface(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
 // pageOrigin is the origin under which a browser opens the page.
 func (s settings) pageOrigin() string {
 	host, port, err := net.SplitHostPort(s.page)
 	if err != nil {
 		return ""
 	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+	if everyInterface(host) {
 		host = "localhost"
 	}
 	if port == "80" {
@@ -207,7 +224,7 @@ func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fak
 	}
 	fmt.Fprintln(out)
 	if b.name != "" {
-		line("Backend", "http://%s/user/profile  (%s)", s.api, b.name)
+		line("Backend", "http://%s/user/profile  (%s)", s.apiAddress(), b.name)
 		if beyondLoopback(s.api) {
 			line("Warning", "other machines can reach -api %s: a development server without TLS, open to pages of every origin", s.api)
 		}
@@ -224,7 +241,7 @@ func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fak
 	if fakeClerk == nil {
 		line("Clerk", "%s", cmp.Or(s.apiURL, "https://api.clerk.com"))
 		fmt.Fprintln(out, "\nTry it with a session token of your Clerk instance (getToken() in your frontend):")
-		fmt.Fprintf(out, "\n  curl -s -H \"Authorization: Bearer $TOKEN\" %s/user/profile\n\n", s.api)
+		fmt.Fprintf(out, "\n  curl -s -H \"Authorization: Bearer $TOKEN\" %s/user/profile\n\n", s.apiAddress())
 		return
 	}
 	line("Clerk", "%s  (fake; CLERK_SECRET_KEY=%s)", fakeClerk.URL(), fakeClerk.SecretKey())
@@ -235,7 +252,7 @@ func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fak
 		return
 	}
 	fmt.Fprint(out, "\nTry it:\n\n")
-	fmt.Fprintf(out, "  curl -s -H \"Authorization: Bearer $(curl -s '%s/token?email=ada@example.com')\" %s/user/profile\n\n", s.clerk, s.api)
+	fmt.Fprintf(out, "  curl -s -H \"Authorization: Bearer $(curl -s '%s/token?email=ada@example.com')\" %s/user/profile\n\n", s.clerk, s.apiAddress())
 }
 
 // beyondLoopback reports whether a listener on the address is reachable from

@@ -141,6 +141,9 @@ func TestParseRefuses(t *testing.T) {
 		{"an argument", []string{"now"}, "", "", `"now"`},
 		{"an address without a port", []string{"-page", "localhost"}, "", "", "-page localhost"},
 		{"a port alone", []string{"-api", "4000"}, "", "", "-api 4000"},
+		{"any free port", []string{"-clerk", "127.0.0.1:0"}, "", "", "-clerk 127.0.0.1:0"},
+		{"no port", []string{"-api", "127.0.0.1:"}, "", "", "-api 127.0.0.1:"},
+		{"a page at any port", []string{"-page", "localhost:0"}, "", "", "-page localhost:0"},
 		{"an API URL alone", nil, "", "http://127.0.0.1:1", "CLERK_API_URL"},
 		{"nothing to run", []string{"-backend", "none"}, "sk_test_x", "", "nothing is left to run"},
 		{"a signing key for real Clerk", []string{"-signing-key", "key.pem"}, "sk_test_x", "", "-signing-key"},
@@ -152,6 +155,14 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("got %v, want an error about %s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestTheFirstOfSeveralWrongAddressesIsNamed(t *testing.T) {
+	for range 20 {
+		if _, err := parse([]string{"-page", "z", "-clerk", "y", "-api", "x"}); err == nil || !strings.HasPrefix(err.Error(), "-api x") {
+			t.Fatalf("got %v", err)
+		}
 	}
 }
 

@@ -38,11 +38,11 @@ func startPage(s settings, fakeClerk *fakeclerk.Server) (*frontend, error) {
 	}
 	config := func() page.Config {
 		if fakeClerk != nil {
-			return page.ForFakeClerk(fakeClerk, "http://"+s.api)
+			return page.ForFakeClerk(fakeClerk, "http://"+s.apiAddress())
 		}
 		return page.Config{
 			PublishableKey: cmp.Or(os.Getenv("VITE_CLERK_PUBLISHABLE_KEY"), os.Getenv("CLERK_PUBLISHABLE_KEY")),
-			APIURL:         "http://" + s.api,
+			APIURL:         "http://" + s.apiAddress(),
 		}
 	}
 	folder := filepath.Join(root, "web", "dist")

@@ -34,7 +34,7 @@ func TestWrongSettings(t *testing.T) {
 		t.Run(c.Setting+" "+c.Says, func(t *testing.T) {
 			t.Setenv("CLERK_SECRET_KEY", "sk_test_x")
 			t.Setenv(variable, value)
-			s, err := parse([]string{"-api", "127.0.0.1:0", "-page", ""})
+			s, err := parse([]string{"-api", freeAddress(t), "-page", ""})
 			if err == nil && variable == "CLERK_WEBHOOK_SIGNING_SECRET" { // without a database
 				if _, err = standalone.Handler(standalone.Options{Authenticator: authenticator, WebhookSigningSecrets: s.webhookSecret}); err != nil {
 					err = fmt.Errorf("%s: %w", variable, err)
