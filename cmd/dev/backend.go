@@ -65,6 +65,12 @@ func startStandalone(ctx context.Context, s settings, why string, logger *slog.L
 		Observer:          &counters,
 	}
 	authenticator, err := clerkauth.New(options)
+	if wrong := new(clerkauth.OptionError); errors.As(err, &wrong) {
+		flag := map[string]string{"AuthorizedParties": "parties", "Issuer": "issuer"}[wrong.Option]
+		if s.given[flag] {
+			err = fmt.Errorf("-%s %w", flag, wrong.Unwrap())
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,19 @@ import (
 	"encore.app/internal/standalone"
 )
 
+func TestAWrongFlagIsNamed(t *testing.T) {
+	t.Setenv("CLERK_SECRET_KEY", "sk_test_x")
+	for _, flag := range []string{"-parties", "-issuer"} {
+		s, err := parse([]string{"-page", "", flag, "app.example.com/"})
+		if err == nil {
+			_, err = startStandalone(t.Context(), s, "", slog.New(slog.DiscardHandler))
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), flag+" ") || !strings.Contains(err.Error(), `write "https://app.example.com"`) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
+
 // The standalone backend refuses what Encore and the image refuse, as far as a
 // variable can have the value: white space and commas lie between the origins.
 func TestWrongSettings(t *testing.T) {
