@@ -13,7 +13,6 @@ import (
 
 	"encore.app/auth/authz"
 	"encore.app/auth/clerkauth"
-	"encore.app/auth/clerkauth/setting"
 	"encore.app/internal/standalone"
 )
 
@@ -54,10 +53,9 @@ func startBackend(ctx context.Context, s settings, out io.Writer, logger *slog.L
 
 func startStandalone(ctx context.Context, s settings, why string, logger *slog.Logger) (*backend, error) {
 	var counters standalone.Counters
-	jwtKey, _ := setting.Env("CLERK_JWT_KEY")
 	options := clerkauth.Options{
 		SecretKey:         s.secretKey,
-		JWTKey:            jwtKey,
+		JWTKey:            s.jwtKey,
 		APIURL:            s.apiURL,
 		Issuer:            s.issuer,
 		AuthorizedParties: s.parties,

@@ -11,19 +11,21 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 
+	"encore.app/auth/clerkauth/setting"
 	"encore.app/fakeclerk"
 )
 
 // startFakeClerk starts the fake Clerk, which sends webhooks to the backend.
-// They are signed with CLERK_WEBHOOK_SIGNING_SECRET if it is set, so that a
-// backend that was started by hand can verify them, and otherwise with a new
-// secret.
+// They are signed with the first secret of CLERK_WEBHOOK_SIGNING_SECRET, so that
+// a backend that was started by hand can verify them, and with a new secret if
+// the variable is unset or none.
 func startFakeClerk(s settings, logger *slog.Logger) (*fakeclerk.Server, error) {
-	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger, WebhookSigningSecret: s.webhookSecret}
-	if s.webhookSecret == "" {
-		options.WebhookSigningSecret = newWebhookSecret()
+	options := fakeclerk.Options{Addr: s.clerk, Issuer: s.issuer, Logger: logger, WebhookSigningSecret: newWebhookSecret()}
+	if secrets := setting.List(s.webhookSecret); len(secrets) > 0 && !strings.EqualFold(secrets[0], "none") {
+		options.WebhookSigningSecret = secrets[0]
 	}
 	if s.backend != "none" {
 		options.WebhookURL = "http://" + s.apiAddress() + "/webhooks/clerk"

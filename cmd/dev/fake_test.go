@@ -48,6 +48,16 @@ func TestPrintsAnAddressThatCanBeCalled(t *testing.T) {
 	}
 }
 
+func TestWarnsOfAProductionInstance(t *testing.T) {
+	for key, warns := range map[string]bool{"sk_live_x": true, "sk_test_x": false} {
+		var out bytes.Buffer
+		describe(&out, settings{api: "127.0.0.1:4501", secretKey: key}, &backend{name: "standalone"}, &frontend{}, nil)
+		if got := strings.Contains(out.String(), "Warning"); got != warns || strings.Contains(out.String(), key) {
+			t.Errorf("%s:\n%s", key, &out)
+		}
+	}
+}
+
 func TestEachRunHasItsOwnWebhookSecret(t *testing.T) {
 	secret := func(environment string) string {
 		t.Helper()
@@ -69,8 +79,13 @@ func TestEachRunHasItsOwnWebhookSecret(t *testing.T) {
 		t.Errorf("two runs sign with %q and %q", first, second)
 	}
 	const chosen = "whsec_Y2hvc2VuIGJ5IHRoZSBkZXZlbG9wZXIgYnkgaGFuZA=="
-	if got := secret(chosen); got != chosen {
-		t.Errorf("signs with %q, want CLERK_WEBHOOK_SIGNING_SECRET", got)
+	for _, environment := range []string{chosen, chosen + ", whsec_YW5vdGhlciBzZWNyZXQgb2YgdGhlIGRldmVsb3Blcg=="} {
+		if got := secret(environment); got != chosen {
+			t.Errorf("signs with %q, want the first of CLERK_WEBHOOK_SIGNING_SECRET", got)
+		}
+	}
+	if first, second := secret("none"), secret("None"); first == second || !strings.HasPrefix(first, "whsec_") {
+		t.Errorf("none: two runs sign with %q and %q", first, second)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"encore.app/auth/clerkauth/setting"
 	"encore.app/fakeclerk"
+	"encore.app/webhooks/clerkevent"
 )
 
 // stopTimeout is the time that encore run has to stop after Ctrl-C. Then it is
@@ -54,6 +55,7 @@ type settings struct {
 	instance   string // of the fake Clerk; "" with real Clerk
 	services   []service
 
+	jwtKey        string // CLERK_JWT_KEY
 	secretKey     string // CLERK_SECRET_KEY: use real Clerk, or the server at apiURL
 	apiURL        string // CLERK_API_URL, without /v1
 	webhookSecret string // CLERK_WEBHOOK_SIGNING_SECRET
@@ -98,6 +100,7 @@ func parse(arguments []string) (settings, error) {
 		}
 	}
 	s.secretKey, _ = setting.Env("CLERK_SECRET_KEY")
+	s.jwtKey, _ = setting.Env("CLERK_JWT_KEY")
 	s.apiURL, _ = setting.Env("CLERK_API_URL")
 	s.webhookSecret, _ = setting.Env("CLERK_WEBHOOK_SIGNING_SECRET")
 	return s, s.check()
@@ -111,11 +114,18 @@ func (s settings) check() error {
 			return fmt.Errorf("%s %s: write host and port, such as 127.0.0.1:4000", a.flag, a.address)
 		}
 	}
+	if _, err := clerkevent.NewReceiver(s.webhookSecret, nil, nil); err != nil {
+		return fmt.Errorf("CLERK_WEBHOOK_SIGNING_SECRET: %w", err)
+	}
 	switch {
 	case !slices.Contains([]string{"auto", "encore", "standalone", "none"}, s.backend):
 		return fmt.Errorf("-backend %s: it is auto, encore, standalone or none", s.backend)
 	case s.secretKey == "" && s.apiURL != "":
 		return errors.New("CLERK_API_URL is set without CLERK_SECRET_KEY: set both, or neither for the fake Clerk")
+	case s.secretKey == "" && s.jwtKey != "" && s.signingKey == "":
+		return errors.New("CLERK_JWT_KEY is set without CLERK_SECRET_KEY: set both, or neither for the fake Clerk, which signs with another key")
+	case s.secretKey == "sk_test_fakeclerk" && s.apiURL == "":
+		return errors.New("CLERK_SECRET_KEY is the fake Clerk's key: leave it unset, or set CLERK_API_URL to a fake Clerk that runs")
 	case s.secretKey != "" && s.backend == "none":
 		return errors.New("CLERK_SECRET_KEY turns the fake Clerk off, and -backend none the backend: nothing is left to run")
 	case s.secretKey != "" && s.signingKey != "":
@@ -228,6 +238,9 @@ func describe(out io.Writer, s settings, b *backend, p *frontend, fakeClerk *fak
 		if beyondLoopback(s.api) {
 			line("Warning", "other machines can reach -api %s: a development server without TLS, open to pages of every origin", s.api)
 		}
+	}
+	if strings.HasPrefix(s.secretKey, "sk_live_") {
+		line("Warning", "CLERK_SECRET_KEY is the key of a production instance: what this backend changes, it changes for real users")
 	}
 	for _, a := range b.added {
 		line(a.name, "%s", a.note)

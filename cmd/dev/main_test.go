@@ -145,6 +145,7 @@ func TestParseRefuses(t *testing.T) {
 		{"no port", []string{"-api", "127.0.0.1:"}, "", "", "-api 127.0.0.1:"},
 		{"a page at any port", []string{"-page", "localhost:0"}, "", "", "-page localhost:0"},
 		{"an API URL alone", nil, "", "http://127.0.0.1:1", "CLERK_API_URL"},
+		{"the fake Clerk's key for real Clerk", nil, "sk_test_fakeclerk", "", "leave it unset"},
 		{"nothing to run", []string{"-backend", "none"}, "sk_test_x", "", "nothing is left to run"},
 		{"a signing key for real Clerk", []string{"-signing-key", "key.pem"}, "sk_test_x", "", "-signing-key"},
 	} {
@@ -153,6 +154,30 @@ func TestParseRefuses(t *testing.T) {
 			t.Setenv("CLERK_API_URL", test.url)
 			if _, err := parse(test.arguments); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error about %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestParseRefusesVariablesThatTheFakeClerkCannotUse(t *testing.T) {
+	t.Setenv("CLERK_SECRET_KEY", "")
+	t.Setenv("CLERK_API_URL", "")
+	for _, variable := range []struct {
+		name, value string
+		refused     bool
+	}{
+		{"CLERK_JWT_KEY", "-----BEGIN PUBLIC KEY-----", true},
+		{"CLERK_JWT_KEY", " ", false},
+		{"CLERK_WEBHOOK_SIGNING_SECRET", "whsec_abc", true},
+		{"CLERK_WEBHOOK_SIGNING_SECRET", "sk_test_abc", true},
+		{"CLERK_WEBHOOK_SIGNING_SECRET", "whsec_a,whsec_b", true},
+		{"CLERK_WEBHOOK_SIGNING_SECRET", "none", false},
+	} {
+		t.Run(variable.name+" "+variable.value, func(t *testing.T) {
+			t.Setenv(variable.name, variable.value)
+			_, err := parse(nil)
+			if (err != nil) != variable.refused || err != nil && !strings.HasPrefix(err.Error(), variable.name) {
+				t.Errorf("got %v", err)
 			}
 		})
 	}
