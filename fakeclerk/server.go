@@ -183,10 +183,12 @@ func (s *Server) InstanceID() string { return s.options.InstanceID }
 func (s *Server) Issuer() string { return s.options.Issuer }
 
 // Environment has the variables, as in [os/exec.Cmd].Env, with which a backend
-// asks this server in the place of Clerk.
+// asks this server in the place of Clerk. CLERK_JWT_KEY is empty, because a key
+// left over from another instance would refuse every token of this server.
 func (s *Server) Environment() []string {
 	return []string{
 		"CLERK_SECRET_KEY=" + s.SecretKey(),
+		"CLERK_JWT_KEY=",
 		"CLERK_API_URL=" + s.URL(),
 		"CLERK_ISSUER=" + s.Issuer(),
 		"CLERK_AUTHORIZED_PARTIES=" + DefaultAuthorizedParty,

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv("FAKECLERK_RUN_TEST") == "print" { // as the command
-		os.Stdout.WriteString(os.Getenv("CLERK_API_URL") + " " + os.Getenv("CLERK_SECRET_KEY"))
+		os.Stdout.WriteString(os.Getenv("CLERK_API_URL") + os.Getenv("CLERK_JWT_KEY") + " " + os.Getenv("CLERK_SECRET_KEY"))
 		os.Exit(3)
 	}
 	os.Exit(m.Run())
@@ -23,13 +23,14 @@ func TestMain(m *testing.M) {
 
 func TestTheCommandAsksTheFakeClerk(t *testing.T) {
 	t.Setenv("FAKECLERK_RUN_TEST", "print")
+	t.Setenv("CLERK_JWT_KEY", "left over")
 	var out, failure bytes.Buffer
 	err := run(t.Context(), []string{"-clerk", "127.0.0.1:0", os.Args[0]}, &out, &failure)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Errorf("got %v, want the status of the command", err)
 	}
-	if !strings.HasPrefix(out.String(), "http://127.0.0.1:") || !strings.HasSuffix(out.String(), " sk_test_fakeclerk") {
+	if !strings.HasPrefix(out.String(), "http://127.0.0.1:") || !strings.HasSuffix(out.String(), " sk_test_fakeclerk") || strings.Contains(out.String(), "left over") {
 		t.Errorf("the command saw %q", out.String())
 	}
 	if err := run(t.Context(), nil, &out, &failure); err == nil {
