@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -47,9 +48,12 @@ func run(ctx context.Context, arguments []string, out, failure io.Writer) error 
 	if flags.NArg() == 0 {
 		return errors.New("name a command, such as encore run")
 	}
+	if u, err := url.Parse(*webhooks); *webhooks != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return fmt.Errorf("-webhooks %s: write a URL such as %s, or nothing", *webhooks, flags.Lookup("webhooks").DefValue)
+	}
 	clerk, err := fakeclerk.Start(fakeclerk.Options{Addr: *address, WebhookURL: *webhooks})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (another address is chosen with -clerk)", err)
 	}
 	defer clerk.Close()
 	fmt.Fprintf(failure, "fake Clerk: %s (ada@example.com, grace@example.com). A session token:\n\n  curl -s '%[1]s/token?email=ada@example.com'\n\n", clerk.URL())

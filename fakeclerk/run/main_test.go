@@ -7,6 +7,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -35,5 +37,25 @@ func TestTheCommandAsksTheFakeClerk(t *testing.T) {
 	}
 	if err := run(t.Context(), nil, &out, &failure); err == nil {
 		t.Error("no command is named, and no error")
+	}
+}
+
+func TestAWrongFlagIsNamed(t *testing.T) {
+	t.Setenv("FAKECLERK_RUN_TEST", "print")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, flag := range [][]string{
+		{"-clerk", taken.Addr().String()},
+		{"-webhooks", "foo"},
+		{"-webhooks", "localhost:4000/webhooks/clerk"},
+		{"-webhooks", "/webhooks/clerk"},
+	} {
+		err := run(t.Context(), append([]string{"-clerk", "127.0.0.1:0"}, append(flag, os.Args[0])...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), flag[0]) {
+			t.Errorf("%q: %v", flag, err)
+		}
 	}
 }
