@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -107,6 +108,23 @@ func TestFollow(t *testing.T) {
 	apply(joined("org_1", "user_lin", 1))
 	apply(&clerkevent.Event{ID: "org", Type: clerkevent.OrganizationDeleted, At: at(4), Organization: &clerkevent.Organization{ID: "org_1"}})
 	one.expect(t, first, " in org_1 ") // the membership's row is gone
+}
+
+// TestFollowForgetsOldEvents although nothing reconciles.
+func TestFollowForgetsOldEvents(t *testing.T) {
+	s, _ := newStore(t, nil)
+	execute(t, s, "INSERT INTO events (id, type, at, stored_at) VALUES ('old', 'user.updated', now(), now() - interval '8 days'), ('new', 'user.updated', now(), now())")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		s.Follow(ctx, &heard{})
+		close(ended)
+	}()
+	for left := []string{}; !slices.Equal(left, []string{"new"}); runtime.Gosched() {
+		left = must[[]string](t)(collect[string](t.Context(), s.pool, "SELECT id FROM events"))
+	}
+	stop()
+	<-ended
 }
 
 // TestFollowTellsOfABanWhenItWas: the record may keep its time.

@@ -13,6 +13,8 @@ import (
 const (
 	// followEvery is how often an instance looks for new events.
 	followEvery = time.Second
+	// forgetEvery is how often an instance removes events that none needs any more.
+	forgetEvery = time.Hour
 	// learnSince is how far back an instance looks that starts. Clerk itself tells
 	// it of users who changed before that.
 	learnSince = 5 * time.Minute
@@ -32,8 +34,13 @@ const (
 func (s *Store) Follow(ctx context.Context, target clerkevent.Target) {
 	f := follower{store: s, target: target}
 	failing := false
+	var forgotten time.Time
 	for {
 		err := f.poll(ctx)
+		if now := time.Now(); err == nil && now.Sub(forgotten) > forgetEvery {
+			s.forgetEvents(ctx)
+			forgotten = now
+		}
 		if ctx.Err() != nil {
 			return
 		}

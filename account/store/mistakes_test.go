@@ -464,16 +464,12 @@ func TestOrganizationsAreSwitchedOff(t *testing.T) {
 	must[*Report](t)(s.Reconcile(ctx, backend, &ReconcileParams{}))
 	clerk.SetOrganizationsEnabled(false)
 	must[fakeclerk.User](t)(clerk.AddUser(fakeclerk.User{ID: "user_new"}))
-	execute(t, s, "INSERT INTO events (id, type, at, stored_at) VALUES ('old', 'user.updated', now(), now() - interval '8 days')")
 	log.take("")
 	report := must[*Report](t)(s.Reconcile(ctx, backend, &ReconcileParams{}))
 	if report.Users.Added != 1 || report.Organizations.Hidden+report.Memberships.Hidden > 0 || !slices.Equal(report.NotListed, []string{"organizations", "memberships"}) {
 		t.Errorf("%+v", report)
 	}
 	log.expectOne(t, "INFO organizations are switched off")
-	if old := must[[]string](t)(collect[string](ctx, s.pool, "SELECT id FROM events WHERE id = 'old'")); len(old) > 0 {
-		t.Error("old events stay")
-	}
 	if due := must[bool](t)(s.reconcileDue(ctx, time.Hour)); due {
 		t.Error("it is tried again at once")
 	}
@@ -498,12 +494,8 @@ func TestClerkRefusesAList(t *testing.T) {
 			clerk, backend := startClerk(t, fakeclerk.Options{})
 			clerk.SetFault(test.route, fakeclerk.Fault{Kind: fakeclerk.FaultStatus, Status: 403, Body: `{"errors":[{"code":"not_allowed","message":"no"}]}`})
 			s, log := newLoggedStore(t)
-			execute(t, s, "INSERT INTO events (id, type, at, stored_at) VALUES ('old', 'user.updated', now(), now() - interval '8 days')")
 			report, err := s.Reconcile(t.Context(), backend, &ReconcileParams{})
 			log.expectOne(t, test.level, test.words)
-			if old := must[[]string](t)(collect[string](t.Context(), s.pool, "SELECT id FROM events")); slices.Contains(old, "old") {
-				t.Error("old events stay")
-			}
 			if test.table == "" {
 				if codeOf(err) != errs.Internal {
 					t.Error(codeOf(err))

@@ -249,13 +249,6 @@ func (r *reconciliation) run(ctx context.Context) error {
 	for err == nil && r.progress.Phase < phaseCount {
 		err = phases[r.progress.Phase](r, ctx)
 	}
-	var foreign *foreignError
-	if _, ok := forClient(err); !ok && errors.As(err, &foreign) {
-		return err
-	}
-	if !r.params.DryRun && ctx.Err() == nil {
-		r.store.forgetEvents(ctx)
-	}
 	if started {
 		report := &r.progress.Report
 		r.store.log.Info("a reconciliation ended", "finished", r.progress.Phase == phaseCount, "dry_run", r.params.DryRun,

@@ -16,8 +16,8 @@ import (
 // Clerk changed in the same millisecond.
 type source struct {
 	// saidAt is the time of the event, by Clerk's clock; NULL for a list. Of
-	// two events the later wins. Of two events with the same time the one
-	// received last wins, except that a ban stays.
+	// two events the later wins, and of two with the same time the one received
+	// last, except that a ban stays.
 	saidAt *time.Time
 	// askedAt is the time of the call that fetched the list, by the database's
 	// clock; NULL for an event. A list wins over a row that was stored before.

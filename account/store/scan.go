@@ -10,8 +10,8 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// place is how far a phase has come. In a list it is the last record that was
-// read, and how many came before it; among rows, the last row.
+// place is how far a phase has come. In a list it is when the last record that was
+// read was created, and how many records were read; among rows, the last row.
 type place struct {
 	ID      string    `json:"id,omitempty"`
 	Group   string    `json:"group,omitempty"` // of a membership, its organization
@@ -19,9 +19,6 @@ type place struct {
 	Offset  int       `json:"offset,omitempty"`
 	// Limit is the size of the next page, 0 for the usual one.
 	Limit int `json:"limit,omitempty"`
-	// Bare means that the next page begins at Offset, not with the last record:
-	// the two do not fit into one answer.
-	Bare bool `json:"bare,omitempty"`
 }
 
 // record is a record of a list that is sorted by creation time.
@@ -80,10 +77,11 @@ type span[R record] struct {
 	next     place
 }
 
-// readSpan reads the page after a place. Clerk pages by offset alone: while
-// records are deleted the others move up, and a plain next page would leave some
-// out. So each page begins with the last record of the page before. If that is
-// not there, readSpan goes back until the pages overlap.
+// readSpan reads the page after a place. Clerk pages by offset alone: while records
+// are deleted the others move up. So each page begins with the last tenth of the
+// page before. What a page leaves out all the same counts as missing, and is looked
+// up by id, if it is stored; if it is not, its event or the next reconciliation adds
+// it.
 //
 // A page that does not fit into an answer is read in smaller ones, at last record
 // by record. A record that alone does not fit is skipped.
@@ -92,59 +90,35 @@ func readSpan[R record](ctx context.Context, list func(ctx context.Context, limi
 	if from.Limit > 0 {
 		size = min(from.Limit, limit)
 	}
-	offset, bare := from.Offset, from.Bare
-	if !bare && offset > 0 {
-		offset--
+	offset := max(from.Offset-size/10, 0) // as many may be deleted between two calls
+	found, err := list(ctx, size, offset)
+	for errors.Is(err, clerkauth.ErrTooLarge) && size > 1 {
+		size /= 2
+		offset = max(from.Offset-size/10, 0)
+		found, err = list(ctx, size, offset)
 	}
-	for back := 1; ; {
-		if size == 1 && !bare && offset == from.Offset-1 { // one record would be the last one again
-			offset, bare = from.Offset, true
-		}
-		found, err := list(ctx, size, offset)
-		switch {
-		case errors.Is(err, clerkauth.ErrTooLarge) && size > 1:
-			size /= 2
-			continue
-		case errors.Is(err, clerkauth.ErrTooLarge):
-			found = listing[R]{skipped: []skip{{id: fmt.Sprintf("number %d of the list", offset+1), field: "its size"}}}
-			bare = true
-		case err != nil:
-			return span[R]{}, err
-		case offset > 0 && !bare && !overlaps(found, from):
-			offset = max(offset-back, 0)
-			back *= 2
-			continue
-		}
-		return newSpan(found, size, limit, offset, bare && err != nil, from), nil
+	if errors.Is(err, clerkauth.ErrTooLarge) {
+		found, err = listing[R]{skipped: []skip{{id: fmt.Sprintf("number %d of the list", offset+1), field: "its size"}}}, nil
 	}
-}
-
-// newSpan makes a span of what was found at an offset.
-func newSpan[R record](found listing[R], size, limit, offset int, bare bool, from place) span[R] {
-	s := span[R]{from: from.Created, to: from.Created, next: place{ID: from.ID, Created: from.Created, Offset: offset + found.len(), Bare: bare}}
+	if err != nil {
+		return span[R]{}, err
+	}
+	s := span[R]{from: from.Created, to: from.Created, last: found.len() < size}
 	if n := len(found.records); n > 0 {
-		s.next.ID, s.next.Created = found.records[n-1].key()
-		s.to = s.next.Created
+		_, s.to = found.records[n-1].key()
 	}
-	s.last = found.len() < size
+	s.next = place{Created: s.to, Offset: offset + found.len()}
 	if size < limit/4 { // after few large records, pages grow again
 		size *= 2
 	}
 	if size < limit {
 		s.next.Limit = size
 	}
-	s.listing = listing[R]{records: distinct(found.records), skipped: found.skipped}
-	return s
-}
-
-// overlaps reports whether the records begin at the place or before it.
-func overlaps[R record](found listing[R], p place) bool {
-	if len(found.records) > 0 {
-		if _, first := found.records[0].key(); first.Before(p.Created) {
-			return true
-		}
-	}
-	return slices.Contains(found.ids(), p.ID)
+	s.listing = listing[R]{skipped: found.skipped, records: slices.DeleteFunc(distinct(found.records), func(r R) bool {
+		_, created := r.key()
+		return !created.IsZero() && created.Before(from.Created) // of the page before
+	})}
+	return s, nil
 }
 
 // distinct returns the records without those that are repeated: a statement

@@ -160,13 +160,15 @@ func forClient(err error) (*errs.Error, bool) {
 }
 
 // transact runs work in a transaction. Transactions that lock the same rows in
-// another order can deadlock; PostgreSQL then fails one, which is tried again.
+// another order can deadlock; PostgreSQL then fails one, which is tried again, as is
+// one that cannot be serialized where the database isolates more than it does by
+// default.
 func (s *Store) transact(ctx context.Context, work func(pgx.Tx) error) error {
 	var err error
 	for range maxAttempts {
 		err = pgx.BeginFunc(ctx, s.pool, work)
 		var refused *pgconn.PgError
-		if _, ok := forClient(err); ok || !errors.As(err, &refused) || refused.Code != "40P01" {
+		if _, ok := forClient(err); ok || !errors.As(err, &refused) || refused.Code != "40P01" && refused.Code != "40001" {
 			return err
 		}
 	}

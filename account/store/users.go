@@ -168,7 +168,7 @@ func (s *Store) Erase(ctx context.Context, userID string) error {
 			}
 			// The user's events have been applied; the deletion has to reach
 			// every instance.
-			if _, err := tx.Exec(ctx, "DELETE FROM events WHERE user_id = $1 AND type <> $2", userID, clerkevent.UserDeleted); err != nil {
+			if _, err := tx.Exec(ctx, "DELETE FROM events WHERE user_id = $1 AND type <> $2", storable(userID), clerkevent.UserDeleted); err != nil {
 				return err
 			}
 			return announce(ctx, tx, erased)

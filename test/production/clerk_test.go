@@ -50,7 +50,7 @@ type clerk struct {
 
 func startClerk(folder string) (*clerk, error) {
 	retries := []time.Duration{time.Second, time.Second, time.Second}
-	fake, err := fakeclerk.Start(fakeclerk.Options{SecretKey: secretKey, WebhookRetries: retries})
+	fake, err := fakeclerk.Start(fakeclerk.Options{SecretKey: secretKey, Issuer: "https://clerk.example.com", WebhookRetries: retries})
 	if err != nil {
 		return nil, err
 	}
