@@ -10,8 +10,9 @@ import (
 	"encore.app/auth/clerkauth"
 )
 
-// place is how far a phase has come. In a list it is when the last record that was
-// read was created, and how many records were read; among rows, the last row.
+// place is how far a phase has come. In a list it is the creation time of the
+// last record that was read, and the number of records read; among rows, the last
+// row.
 type place struct {
 	ID      string    `json:"id,omitempty"`
 	Group   string    `json:"group,omitempty"` // of a membership, its organization
@@ -79,9 +80,9 @@ type span[R record] struct {
 
 // readSpan reads the page after a place. Clerk pages by offset alone: while records
 // are deleted the others move up. So each page begins with the last tenth of the
-// page before. What a page leaves out all the same counts as missing, and is looked
-// up by id, if it is stored; if it is not, its event or the next reconciliation adds
-// it.
+// page before. A stored record that a page leaves out all the same counts as
+// missing, and is looked up by id. A new one is added by its event or by the next
+// reconciliation.
 //
 // A page that does not fit into an answer is read in smaller ones, at last record
 // by record. A record that alone does not fit is skipped.

@@ -160,9 +160,8 @@ func forClient(err error) (*errs.Error, bool) {
 }
 
 // transact runs work in a transaction. Transactions that lock the same rows in
-// another order can deadlock; PostgreSQL then fails one, which is tried again, as is
-// one that cannot be serialized where the database isolates more than it does by
-// default.
+// another order can deadlock, and PostgreSQL fails one of them. That one is tried
+// again. So is one that a stricter isolation level than the default fails.
 func (s *Store) transact(ctx context.Context, work func(pgx.Tx) error) error {
 	var err error
 	for range maxAttempts {

@@ -145,8 +145,7 @@ func (a *Authenticator) Backend() *Backend { return a.backend }
 // without a scheme, as [BearerToken] returns it, and is of one of the kinds in
 // [Options].AcceptsToken. Every error is an [*Error].
 //
-// It waits for Clerk only when it has no key, no user or no answer about a
-// secret that would do. A call has a deadline of 2.5 seconds, one that loads users
+// It waits for Clerk only when it has no usable key, user or verified secret. A call has a deadline of 2.5 seconds, one that loads users
 // of 5 seconds. While more users arrive than can be loaded at once, it waits for up
 // to 10 seconds.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller Caller, err error) {

@@ -127,9 +127,8 @@ func (s *Settings) checkProduction() error {
 // ExitIfDeployed is how a service says that the app must not start. It returns
 // the error to Encore on a developer's machine, and ends a deployed app with
 // one line and status 1. The error of an initService would end it with status 0
-// (Encore
-// 1.58), which no supervisor takes for a failure, and would be logged once for
-// each service.
+// (Encore 1.58), which no supervisor takes for a failure, and would be logged once
+// for each service.
 func ExitIfDeployed(err error, log authz.Logger) error {
 	if !Local {
 		log.Error("not started", "cause", err.Error())
