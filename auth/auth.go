@@ -61,8 +61,8 @@ type Params struct {
 	WebSocketProtocol string `header:"Sec-WebSocket-Protocol" encore:"sensitive,optional"`
 }
 
-// MarshalJSON keeps the token out of traces: those of encore run ignore the tag
-// encore:"sensitive".
+// MarshalJSON keeps the token out of traces. Those of encore run ignore the word
+// sensitive above.
 func (*Params) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
 
 // Data is what the auth handler returns for a signed-in caller. Encore's traces
