@@ -25,7 +25,7 @@ const (
 
 	// connectionBytes is the memory that one connection takes at most: a stream 45 KB, a
 	// WebSocket about half of it, and the messages in its queue.
-	connectionBytes = 64 << 10
+	connectionBytes = 56 << 10
 
 	// queued is how many messages wait for a reader. One that falls further behind
 	// is disconnected, so that it costs no other reader time or memory.
@@ -33,7 +33,7 @@ const (
 	writeTimeout = 10 * time.Second
 	pingEvery    = 20 * time.Second // balancers end an answer that is silent for 30 s
 	maxMessage   = 20 << 10         // bytes that a page may send; a session token is one
-	maxText      = 1 << 10          // bytes of a message for the connections of a user, in JSON
+	maxText      = 512              // bytes of a message for the connections of a user, in JSON
 )
 
 // Why a connection ends, beside the reasons of [clerkauth.Watch].

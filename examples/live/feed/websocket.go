@@ -32,7 +32,7 @@ const statusSignedOut websocket.StatusCode = 4401
 //	{"type": "message", "text": "…"}  to all connections of the user
 //
 // and receives "ready", "renewed", "message", "too_long" if the message has more than
-// 1 KB, and "unavailable" if its token could not be looked at: it sends one again.
+// 512 bytes, and "unavailable" if its token could not be looked at: it sends one again.
 func (f *Feed) ServeWebSocket(w http.ResponseWriter, r *http.Request, caller *clerkauth.Caller) {
 	c := f.open(context.Background(), w, r, caller)
 	if c == nil {
