@@ -105,7 +105,7 @@ func (s *Settings) checkProduction() error {
 		return errors.New("the secret ClerkSecretKey is the key of a development instance (sk_test_…): set it to the production instance's key, sk_live_…")
 	}
 	if u, err := url.Parse(s.Issuer); err == nil && (setting.Loopback(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".clerk.accounts.dev")) {
-		return fmt.Errorf("Issuer is %.60q, which is no production instance: write its Frontend API URL, such as https://clerk.example.com, to the block _production of auth/config.cue and deploy again", s.Issuer)
+		return fmt.Errorf("the setting Issuer is %.60q, which is no production instance: write its Frontend API URL, such as https://clerk.example.com, to the block _production of auth/config.cue and deploy again", s.Issuer)
 	}
 	for _, party := range s.AuthorizedParties {
 		// Apps use their own schemes, such as capacitor://localhost.

@@ -266,7 +266,6 @@ func TestIdleConnections(t *testing.T) {
 	s.feed.perUser = connections
 	address, token := strings.TrimPrefix(s.URL, "http://"), s.token(t, "user_ada")
 	before := memory()
-	clients := make([]net.Conn, 0, connections)
 	for range connections {
 		client, err := net.Dial("tcp", address)
 		if err != nil {
@@ -274,7 +273,6 @@ func TestIdleConnections(t *testing.T) {
 		}
 		defer client.Close()
 		s.upgrade(t, client, token)
-		clients = append(clients, client)
 	}
 	used := memory() - before
 	t.Logf("%d connections: %d MB, %.1f KB each", s.open(), used>>20, float64(used)/connections/1024)
