@@ -2,6 +2,8 @@ module encore.app
 
 go 1.26.0
 
+ignore node_modules
+
 require (
 	cuelang.org/go v0.4.3
 	encore.dev v1.52.1
