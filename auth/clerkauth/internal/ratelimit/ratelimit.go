@@ -78,7 +78,8 @@ type queue struct {
 type call struct {
 	tenant string
 	round  int
-	turn   chan struct{} // closed when the call has its token
+	turn   chan struct{} // closed when the call has its token, or has lost its place
+	lost   bool
 }
 
 // New returns a Limiter for the given number of calls in a [Window], and a rate
@@ -143,21 +144,22 @@ func (l *Limiter) await(ctx context.Context, wait time.Duration, q *queue, c *ca
 	defer cancel()
 	select {
 	case <-c.turn:
-		return true
+		return !c.lost
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := slices.Index(q.calls, c)
 	if i < 0 {
-		return true // its turn came in between
+		return !c.lost // its turn came in between
 	}
 	q.calls = slices.Delete(q.calls, i, i+1)
 	return false
 }
 
 // joinLocked queues a call in the round after the tenant's last, or in the present
-// round. It returns nil if too many calls wait.
+// round. If too many calls wait, it takes the place of one in a later round, whose
+// tenant has others that wait. It returns nil if there is none.
 func (q *queue) joinLocked(tenant string) *call {
 	c := &call{tenant: tenant, turn: make(chan struct{})}
 	if len(q.calls) > 0 {
@@ -170,8 +172,17 @@ func (q *queue) joinLocked(tenant string) *call {
 			c.round = other.round + 1
 		}
 	}
-	if ofTenant == maxOfTenant || len(q.calls) == maxWaiting {
+	if ofTenant == maxOfTenant {
 		return nil
+	}
+	if len(q.calls) == maxWaiting {
+		last := q.calls[maxWaiting-1]
+		if last.round <= c.round {
+			return nil
+		}
+		last.lost = true
+		close(last.turn)
+		q.calls = q.calls[:maxWaiting-1]
 	}
 	last, _ := slices.BinarySearchFunc(q.calls, c.round+1, func(other *call, round int) int { return other.round - round })
 	q.calls = slices.Insert(q.calls, last, c)

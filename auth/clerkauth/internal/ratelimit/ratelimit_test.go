@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -210,6 +211,35 @@ func TestManyTenantsAreBounded(t *testing.T) {
 		}
 		if want := min(tenants*maxOfTenant, maxWaiting); joined != want || len(q.calls) != want {
 			t.Errorf("%d calls of %d tenants wait, want %d", joined, tenants, want)
+		}
+	}
+}
+
+// TestFewTenantsKeepNobodyOut: a full queue has room for the first call of another
+// tenant, and the tenant with the most calls pays.
+func TestFewTenantsKeepNobodyOut(t *testing.T) {
+	var q queue
+	var calls []*call
+	for i := range maxWaiting {
+		calls = append(calls, q.joinLocked(fmt.Sprintf("user_%d", i%(maxWaiting/maxOfTenant))))
+	}
+	for i := range 100 {
+		tenant := fmt.Sprintf("other_%d", i)
+		joined := q.joinLocked(tenant)
+		if joined == nil || len(q.calls) != maxWaiting || slices.Index(q.calls, joined) >= maxWaiting/maxOfTenant+100 {
+			t.Fatalf("%s is kept out", tenant)
+		}
+	}
+	for i, c := range calls {
+		select {
+		case <-c.turn:
+			if !c.lost || c.round != maxOfTenant-1 {
+				t.Errorf("call %d of round %d has lost its place: %v", i, c.round, c.lost)
+			}
+		default:
+			if i >= maxWaiting-100 {
+				t.Errorf("call %d of round %d keeps its place", i, c.round)
+			}
 		}
 	}
 }
