@@ -31,7 +31,7 @@ type Options struct {
 	// Issuer is the iss claim: Clerk's Frontend API URL. Default
 	// "https://fakeclerk.clerk.accounts.dev".
 	Issuer string
-	// SecretKey is the key of the Backend API. Default "sk_test_fakeclerk".
+	// SecretKey is the key of the Backend API. Default [DefaultSecretKey].
 	SecretKey string
 	// TokenLifetime is the time from a token's iat to its exp, in whole seconds.
 	// Default 60 s, as Clerk's.
@@ -65,7 +65,7 @@ func (o Options) withDefaults() Options {
 	o.InstanceID = cmp.Or(o.InstanceID, "ins_fakeclerk")
 	o.KeyID = cmp.Or(o.KeyID, o.InstanceID)
 	o.Issuer = cmp.Or(o.Issuer, "https://"+frontendHost)
-	o.SecretKey = cmp.Or(o.SecretKey, "sk_test_fakeclerk")
+	o.SecretKey = cmp.Or(o.SecretKey, DefaultSecretKey)
 	o.TokenLifetime = cmp.Or(o.TokenLifetime, time.Minute)
 	o.WebhookSigningSecret = cmp.Or(o.WebhookSigningSecret, defaultWebhookSigningSecret)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))

@@ -31,6 +31,9 @@ const (
 // /token where no other is named.
 const DefaultAuthorizedParty = "http://localhost:3001"
 
+// DefaultSecretKey is the key of a Server's Backend API where no other is named.
+const DefaultSecretKey = "sk_test_fakeclerk"
+
 // TokenOption changes a JWT before it is signed.
 type TokenOption func(*token)
 

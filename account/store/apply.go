@@ -105,6 +105,6 @@ func (s *Store) forgetEvents(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	if _, err := s.pool.Exec(ctx, "DELETE FROM events WHERE stored_at < clock_timestamp() - $1::interval", eventsKept); err != nil {
-		s.log.Warn("old events are not removed", "reason", reason(err))
+		s.log.Warn("old events are not removed", "reason", Reason(err))
 	}
 }

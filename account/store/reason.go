@@ -48,7 +48,7 @@ var faults = map[string]fault{
 // describe returns an error of the database as attributes for the log. They hold
 // no value of a row: PostgreSQL repeats values in its messages.
 func describe(err error) []any {
-	values := []any{"reason", reason(err)}
+	values := []any{"reason", Reason(err)}
 	var refused *pgconn.PgError
 	var unfit *unfitError
 	var migration *migrationError
@@ -71,8 +71,9 @@ func describe(err error) []any {
 	return values
 }
 
-// reason describes an error of the database in a few words.
-func reason(err error) string {
+// Reason describes an error of the database in a few words, none of which are the
+// server's: its messages repeat names and values.
+func Reason(err error) string {
 	var refused *pgconn.PgError
 	var connect *pgconn.ConnectError
 	var network net.Error

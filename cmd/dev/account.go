@@ -179,8 +179,7 @@ func (a *accountService) checkDatabase(ctx context.Context, instance string) (de
 func connectError(config *pgx.ConnConfig, err error) error {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
-		reasons := map[string]string{"28000": "the role may not log in", "28P01": "wrong role or password", "3D000": "no such database"}
-		return fmt.Errorf("%s:%d: %s (SQLSTATE %s)", config.Host, config.Port, cmp.Or(reasons[refused.Code], "refused"), refused.Code)
+		return fmt.Errorf("%s:%d: %s", config.Host, config.Port, store.Reason(err))
 	}
 	return fmt.Errorf("%s:%d: %w", config.Host, config.Port, cmp.Or(errors.Unwrap(err), err))
 }

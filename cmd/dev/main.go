@@ -124,7 +124,7 @@ func (s settings) check() error {
 		return errors.New("CLERK_API_URL is set without CLERK_SECRET_KEY: set both, or neither for the fake Clerk")
 	case s.secretKey == "" && s.jwtKey != "" && s.signingKey == "":
 		return errors.New("CLERK_JWT_KEY is set without CLERK_SECRET_KEY: set both, or neither for the fake Clerk, which signs with another key")
-	case s.secretKey == "sk_test_fakeclerk" && s.apiURL == "":
+	case s.secretKey == fakeclerk.DefaultSecretKey && s.apiURL == "":
 		return errors.New("CLERK_SECRET_KEY is the fake Clerk's key: leave it unset, or set CLERK_API_URL to a fake Clerk that runs")
 	case s.secretKey != "" && s.backend == "none":
 		return errors.New("CLERK_SECRET_KEY turns the fake Clerk off, and -backend none the backend: nothing is left to run")

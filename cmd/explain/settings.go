@@ -20,13 +20,14 @@ import (
 	"encore.app/auth/clerkauth"
 	"encore.app/auth/clerkauth/setting"
 	"encore.app/auth/preflight"
+	"encore.app/fakeclerk"
 	"encore.app/internal/cueconfig"
 )
 
 // cmd/dev serves a fake Clerk at fakeClerkURL, whose secret key is fakeClerkKey.
 const (
 	fakeClerkURL = "http://127.0.0.1:4100"
-	fakeClerkKey = "sk_test_fakeclerk"
+	fakeClerkKey = fakeclerk.DefaultSecretKey
 )
 
 // settings are those of the app, with which the token is authenticated.
