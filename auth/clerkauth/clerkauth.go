@@ -145,9 +145,9 @@ func (a *Authenticator) Backend() *Backend { return a.backend }
 // without a scheme, as [BearerToken] returns it, and is of one of the kinds in
 // [Options].AcceptsToken. Every error is an [*Error].
 //
-// It waits for Clerk only when it has no usable key, user or verified secret. A call has a deadline of 2.5 seconds, one that loads users
-// of 5 seconds. While more users arrive than can be loaded at once, it waits for up
-// to 10 seconds.
+// It waits for Clerk only when it has no usable key, user or verified secret. A
+// call has a deadline of 2.5 seconds, one that loads users of 5 seconds. While more
+// users arrive than can be loaded at once, it waits for up to 10 seconds.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (caller Caller, err error) {
 	if err := a.authenticate(ctx, token, &caller); err != nil {
 		a.counts.add(CountDecisions, failed(err), 1)
@@ -189,8 +189,9 @@ func (a *Authenticator) authenticateJWT(ctx context.Context, token string, calle
 	}
 	v.caller.copyTo(caller)
 	issuedAt = v.validity.issuedAt
-	caller.FactorVerificationAge.add(a.options.Now().Sub(issuedAt))
-	if v.hasEmail && a.options.Now().Sub(issuedAt) < maxLateTokens {
+	age := a.options.Now().Sub(issuedAt)
+	caller.FactorVerificationAge.add(age)
+	if v.hasEmail && age < maxLateTokens {
 		return issuedAt, nil
 	}
 	return issuedAt, a.findUser(ctx, caller, issuedAt, &v.user)
