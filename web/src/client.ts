@@ -98,7 +98,7 @@ export interface ClientOptions {
 }
 
 /**
- * Package account keeps what the application knows of its users: a copy of
+ * Package account keeps the application's data about its users: a copy of
  * Clerk's users, organizations and memberships that is right whatever happens
  * to the webhooks, and the users' own settings. The rules are in the package
  * store.
@@ -118,7 +118,7 @@ export namespace account {
         }
 
         /**
-         * GetAccount returns the user as this application knows them.
+         * GetAccount returns the user as stored by this application.
          */
         public async GetAccount(): Promise<store.Account> {
             // Now make the actual call to the API
@@ -158,7 +158,7 @@ export namespace account {
 /**
  * Package auth decides who is calling: it holds the auth handler that Encore
  * runs before every endpoint marked auth. Other services call [Caller] or
- * [Require] to learn who calls and what they may do.
+ * [Require] for the caller's identity and rights.
  */
 export namespace auth {
     /**
@@ -425,7 +425,7 @@ export namespace profile {
 
 export namespace store {
     /**
-     * Account is a user as this application knows them.
+     * Account is a user as stored by this application.
      */
     export interface Account {
         userId: string
@@ -469,7 +469,8 @@ export namespace store {
     export interface Members {
         members: Member[]
         /**
-         * Total is the number of members of the organization, whatever is searched.
+         * Total is the number of members of the organization. A search does not
+         * change it.
          */
         total: number
 
@@ -481,8 +482,8 @@ export namespace store {
 
     /**
      * MembersParams choose a page of members. They are strings so that a caller who
-     * may not list is told so whatever the parameters are: Encore would refuse a
-     * malformed number before the endpoint runs.
+     * may not list is told so even if a parameter is malformed: Encore would refuse
+     * a malformed number before the endpoint runs.
      */
     export interface MembersParams {
         /**
